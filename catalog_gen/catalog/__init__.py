@@ -1,0 +1,1 @@
+"""The database side: tables, claims, imports, prompts. The only part that imports SQLAlchemy."""

@@ -1,0 +1,82 @@
+"""Opening photographs that come from outside: any format, any size, any damage; never a surprise.
+
+Everything that reads a photo (import, training, tests of the quality gate) comes through here, so that a photo means
+the same pixels everywhere: first frame, EXIF orientation applied, 8-bit sRGB-like RGB, transparency laid on white.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from catalog_gen.errors import PhotoError
+
+MAX_PIXELS = 64_000_000  # Google Merchant Center's limit; a decompression bomb is far beyond it
+MIN_SIDE = 16  # smaller is a tracking pixel or a placeholder, not a photo
+
+
+def open_photo(source: Path | bytes) -> Image.Image:
+    """Return the photo as an RGB image, fully decoded.
+
+    Raises PhotoError with a short reason when the file is missing, empty, truncated, too large to be decoded safely
+    (over `MAX_PIXELS`, checked before any pixel is decoded), too small to show a product, or not an image at all.
+    """
+    where = "photo" if isinstance(source, bytes) else str(source)
+    try:
+        data = source if isinstance(source, bytes) else source.read_bytes()
+    except OSError as error:
+        raise PhotoError(f"cannot be read ({error.strerror or error})", where=where) from error
+    if not data:
+        raise PhotoError("the file is empty", where=where)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data)) as image:
+                _check_size(image, where)
+                return _to_rgb(image)
+    except UnidentifiedImageError as error:
+        raise PhotoError("not an image of a known format", where=where) from error
+    except Image.DecompressionBombError as error:
+        raise PhotoError(f"over {MAX_PIXELS // 1_000_000} megapixels", where=where) from error
+    except (OSError, ValueError, SyntaxError, EOFError) as error:  # what Pillow's decoders raise on damaged data
+        raise PhotoError(f"damaged ({error})", where=where) from error
+
+
+def _check_size(image: Image.Image, where: str) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise PhotoError(
+            f"{width}x{height} is over {MAX_PIXELS // 1_000_000} megapixels", where=where, hint="Scale it down."
+        )
+    if min(width, height) < MIN_SIDE:
+        raise PhotoError(f"{width}x{height} is too small to show a product", where=where)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    image.load()
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I;16") or upright.mode in ("I", "F"):
+        # Pillow clips 16-bit grey to 255 on convert("RGB"); scale by the values' own range class instead.
+        low, high = upright.getextrema()
+        if not isinstance(high, int | float) or not isinstance(low, int | float):
+            raise PhotoError("has no single grey channel to read", where="photo")
+        full = 255.0 if high <= 255 else 65535.0
+        upright = upright.convert("F").point(lambda value: value * (255.0 / full)).convert("L")
+    if upright.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in upright.info:
+        layers = upright.convert("RGBA")
+        white = Image.new("RGBA", layers.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, layers).convert("RGB")
+    return upright.convert("RGB")
+
+
+def letterbox(image: Image.Image, size: int, *, fill: tuple[int, int, int] = (255, 255, 255)) -> Image.Image:
+    """Return `image` scaled to fit a square of `size` pixels, centred on `fill` (white, as studio photos are)."""
+    scale = size / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    resized = image.resize((width, height), Image.Resampling.LANCZOS)
+    square = Image.new("RGB", (size, size), fill)
+    square.paste(resized, ((size - width) // 2, (size - height) // 2))
+    return square

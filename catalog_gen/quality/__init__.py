@@ -1,0 +1,1 @@
+"""Checks on pictures: degenerate ones, near-duplicates, doubtful ones."""
