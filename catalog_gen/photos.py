@@ -41,7 +41,12 @@ def open_photo(source: Path | bytes) -> Image.Image:
         raise PhotoError("not an image of a known format", where=where) from error
     except Image.DecompressionBombError as error:
         raise PhotoError(f"over {MAX_PIXELS // 1_000_000} megapixels", where=where) from error
-    except (OSError, ValueError, SyntaxError, EOFError) as error:  # what Pillow's decoders raise on damaged data
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+    ) as error:  # what Pillow's decoders raise on damaged data
         raise PhotoError(f"damaged ({error})", where=where) from error
 
 
@@ -49,7 +54,9 @@ def _check_size(image: Image.Image, where: str) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise PhotoError(
-            f"{width}x{height} is over {MAX_PIXELS // 1_000_000} megapixels", where=where, hint="Scale it down."
+            f"{width}x{height} is over {MAX_PIXELS // 1_000_000} megapixels",
+            where=where,
+            hint="Scale it down.",
         )
     if min(width, height) < MIN_SIDE:
         raise PhotoError(f"{width}x{height} is too small to show a product", where=where)

@@ -1,0 +1,60 @@
+"""Stopping in good order: the first Ctrl-C or SIGTERM drains, the second stops at once; a deadline drains too."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+log = logging.getLogger(__name__)
+
+
+class StopRequest:
+    """Set once, with the reason; read by the stages between pieces of work."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self.reason = ""
+
+    def ask(self, reason: str) -> None:
+        """Ask for a stop; the first reason stays."""
+        if not self._event.is_set():
+            self.reason = reason
+            self._event.set()
+
+    def asked(self) -> bool:
+        return self._event.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep up to `seconds`; return True at once when a stop is asked."""
+        return self._event.wait(seconds)
+
+
+@contextmanager
+def stop_on_signals(stop: StopRequest, leave: Callable[[int], None] = os._exit) -> Iterator[None]:
+    """Within the block, SIGINT and SIGTERM ask `stop` to drain; a second one leaves with 128 + its number.
+
+    Outside the main thread (where Python allows no handlers) the block changes nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        if stop.asked() and stop.reason.startswith("signal"):
+            log.warning("%s again: stopping at once; the next run takes back what was claimed", name)
+            leave(128 + number)
+        log.warning("%s: finishing what is drawn, then stopping; once more stops at once", name)
+        stop.ask(f"signal {name}")
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
