@@ -1,0 +1,176 @@
+"""The job's own tables. All are named `cg_...`, so that they can live beside the shop's.
+
+The migrations under `sql/` create them; a test compares the two. What decides correctness is in the keys:
+one work row a (job, sku), one counted outcome a (run, sku), and at most one live asset a (sku, kind, style, variant).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+metadata = sa.MetaData()
+
+# PostgreSQL's default collation follows the server's locale. Byte order is faster, and makes "in sku order" mean
+# the same in both databases and in Python.
+Key = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+BigInt = sa.BigInteger()
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A timezone-aware UTC time. SQLite has no time type: SQLAlchemy stores ISO text there, which sorts as time does."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        time: datetime = value
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+product = sa.Table(
+    "cg_product",
+    metadata,
+    sa.Column("sku", Key, primary_key=True),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("category", sa.Text, nullable=False),
+    sa.Column("attributes", sa.JSON, nullable=False),  # json, not jsonb: jsonb forgets the order
+    sa.Column("image", sa.Text),
+    sa.Column("image_sha256", sa.Text),
+    sa.Column("row_hash", sa.Text, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("updated_at", UtcTime, nullable=False),
+    sa.Index("cg_product_category", "category"),
+)
+
+work = sa.Table(
+    "cg_work",
+    metadata,
+    sa.Column("job", sa.Text, primary_key=True),
+    sa.Column("sku", Key, primary_key=True),
+    sa.Column("input_hash", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("run_id", Key),
+    sa.Column("lease_until", UtcTime),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("deaths", sa.Integer, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("updated_at", UtcTime, nullable=False),
+    sa.CheckConstraint("state IN ('queued', 'claimed', 'done', 'failed')", name="cg_work_state"),
+    sa.CheckConstraint("(state = 'claimed') = (run_id IS NOT NULL)", name="cg_work_holder"),
+    sa.Index("cg_work_claim", "job", "state", "deaths", "sku"),
+)
+
+run = sa.Table(
+    "cg_run",
+    metadata,
+    sa.Column("id", Key, primary_key=True),
+    sa.Column("job", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("started_at", UtcTime, nullable=False),
+    sa.Column("finished_at", UtcTime),
+    sa.Column("heartbeat_at", UtcTime, nullable=False),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("user", sa.Text, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("config", sa.JSON, nullable=False),
+    sa.Column("models", sa.JSON, nullable=False),
+    sa.Column("counts", sa.JSON, nullable=False),
+    sa.Column("timings", sa.JSON, nullable=False),
+    sa.Column("images_per_second", sa.Double),
+    sa.Column("exit_code", sa.Integer),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.CheckConstraint("state IN ('running', 'finished', 'partial', 'failed', 'died')", name="cg_run_state"),
+    sa.Index("cg_run_job_state", "job", "state"),
+)
+
+run_item = sa.Table(
+    "cg_run_item",
+    metadata,
+    sa.Column("run_id", Key, primary_key=True),
+    sa.Column("sku", Key, primary_key=True),
+    sa.Column("outcome", sa.Text),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("asset_id", sa.Text),
+    sa.CheckConstraint(
+        "outcome IN ('generated', 'needs_review', 'failed', 'skipped', 'elsewhere')", name="cg_run_item_outcome"
+    ),
+)
+
+asset = sa.Table(
+    "cg_asset",
+    metadata,
+    sa.Column("id", Key, primary_key=True),
+    sa.Column("sku", Key, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("style", sa.Text, nullable=False),
+    sa.Column("variant", sa.Text, nullable=False),
+    sa.Column("uri", sa.Text, nullable=False),
+    sa.Column("sha256", sa.Text, nullable=False),
+    sa.Column("bytes", BigInt, nullable=False),
+    sa.Column("width", sa.Integer, nullable=False),
+    sa.Column("height", sa.Integer, nullable=False),
+    sa.Column("format", sa.Text, nullable=False),
+    sa.Column("prompt", sa.Text, nullable=False),
+    sa.Column("prompt_hash", sa.Text, nullable=False),
+    sa.Column("seed", BigInt, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("candidates", sa.Integer, nullable=False),
+    sa.Column("clip_hash", sa.Text, nullable=False),
+    sa.Column("gan_hash", sa.Text, nullable=False),
+    sa.Column("scores", sa.JSON, nullable=False),
+    sa.Column("settings", sa.JSON, nullable=False),
+    sa.Column("phash", sa.Text, nullable=False),
+    sa.Column("colours", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("live", sa.Boolean, nullable=False),
+    sa.Column("run_id", Key, nullable=False),
+    sa.Column("source_asset_id", Key),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.CheckConstraint(
+        "state IN ('draft', 'needs_review', 'approved', 'rejected', 'published', 'failed')", name="cg_asset_state"
+    ),
+    sa.Index("cg_asset_sku", "sku", "kind"),
+    sa.Index("cg_asset_run", "run_id"),
+)
+sa.Index(
+    "cg_asset_live",
+    asset.c.sku,
+    asset.c.kind,
+    asset.c.style,
+    asset.c.variant,
+    unique=True,
+    sqlite_where=asset.c.live,
+    postgresql_where=asset.c.live,
+)
+
+# Four 16-bit bands of the perceptual hash, and a fifth entry for the whole of it; the band's number is in the high bits.
+phash = sa.Table(
+    "cg_phash",
+    metadata,
+    sa.Column("bucket", BigInt, primary_key=True, autoincrement=False),
+    sa.Column("asset_id", Key, primary_key=True),
+)
+
+embedding = sa.Table(
+    "cg_embedding",
+    metadata,
+    sa.Column("model_hash", Key, primary_key=True),
+    sa.Column("text_hash", Key, primary_key=True),
+    sa.Column("vector", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+)
