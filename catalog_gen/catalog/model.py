@@ -141,6 +141,19 @@ class Plan:
     unusable: list[tuple[str, str]] = field(default_factory=list)
     unknown_skus: list[str] = field(default_factory=list)
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Every count by name, for the ledger."""
+        return {
+            "planned": self.planned,
+            "has_asset": self.has_asset,
+            "exhausted": self.exhausted,
+            "skipped": self.skipped,
+            "has_image": self.has_image,
+            "unknown_skus": len(self.unknown_skus),
+            "unusable_rows": self.unusable_rows,
+        }
+
 
 @dataclass(frozen=True)
 class RecordResult:
@@ -152,7 +165,7 @@ class RecordResult:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A row of the ledger. Times are UTC; `timings` are seconds by stage."""
+    """A row of the ledger. Times are UTC."""
 
     id: str
     job: str
@@ -167,19 +180,7 @@ class RunRecord:
     config: dict[str, Any]
     models: dict[str, Any]
     counts: dict[str, int]
-    timings: dict[str, float]
+    timings: dict[str, Any]
     images_per_second: float | None
     exit_code: int | None
     message: str
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """How a run ended, for its ledger row. Times are seconds."""
-
-    state: RunState
-    exit_code: int
-    counts: Mapping[str, int] = field(default_factory=dict)
-    timings: Mapping[str, float] = field(default_factory=dict)
-    images_per_second: float | None = None
-    message: str = ""
