@@ -32,20 +32,22 @@ def build_prompt(
     """Return the prompt for a product, or "" when its fields hold nothing to draw from (no letter at all).
 
     fields: column name to text, `title` first among them; the others follow in the mapping's order, or in that of
-    `attributes`, which also selects; names in `exclude` are left out. A value whose words the prompt already holds is
-    not repeated. template: for example "{title}, {colour}, studio photo"; an absent or empty field leaves nothing behind.
+    `attributes`, which also selects, unless it is empty; names in `exclude` are left out, whatever their case. A value
+    whose words the prompt already holds is not repeated. template, where it is not empty: for example "{title},
+    {colour}, studio photo"; an empty field leaves nothing behind.
     The prompt is NFC, one line, at most 300 characters, and never transliterated.
     Raises ConfigError for a template with a name that is not a field, or without any.
     """
     clean = {name: clean_text(value) for name, value in fields.items()}
     clean = {name: "" if value.casefold() in _EMPTY else value for name, value in clean.items()}
-    if template is not None:
+    if template:
         return _finish(_fill(template, clean))
-    names = [name for name in (attributes if attributes is not None else clean) if name != "title"]
+    names = [name for name in (attributes or clean) if name != "title"]
+    left_out = {name.casefold() for name in exclude}
     prompt = clean.get("title", "")
     for name in names:
         value = clean.get(name, "")
-        if value and name not in exclude and not _says(prompt, value):
+        if value and name.casefold() not in left_out and not _says(prompt, value):
             prompt = f"{prompt}, {value}" if prompt else value
     return _finish(prompt)
 
