@@ -7,6 +7,7 @@ the same pixels everywhere: first frame, EXIF orientation applied, 8-bit sRGB-li
 from __future__ import annotations
 
 import io
+import stat
 import warnings
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from catalog_gen.errors import PhotoError
 
 MAX_PIXELS = 64_000_000  # Google Merchant Center's limit; a decompression bomb is far beyond it
+MAX_BYTES = 100_000_000  # six times what Google Merchant Center takes
 MIN_SIDE = 16  # smaller is a tracking pixel or a placeholder, not a photo
 
 
@@ -25,10 +27,7 @@ def open_photo(source: Path | bytes) -> Image.Image:
     (over `MAX_PIXELS`, checked before any pixel is decoded), too small to show a product, or not an image at all.
     """
     where = "photo" if isinstance(source, bytes) else str(source)
-    try:
-        data = source if isinstance(source, bytes) else source.read_bytes()
-    except OSError as error:
-        raise PhotoError(f"cannot be read ({error.strerror or error})", where=where) from error
+    data = source if isinstance(source, bytes) else read_photo(source)
     if not data:
         raise PhotoError("the file is empty", where=where)
     try:
@@ -48,6 +47,19 @@ def open_photo(source: Path | bytes) -> Image.Image:
         EOFError,
     ) as error:  # what Pillow's decoders raise on damaged data
         raise PhotoError(f"damaged ({error})", where=where) from error
+
+
+def read_photo(path: Path) -> bytes:
+    """Return the file's bytes. Raises PhotoError when it cannot be read, is no regular file, or is over `MAX_BYTES`."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe would block, a device never end
+            raise PhotoError("is not a file", where=str(path))
+        if status.st_size > MAX_BYTES:
+            raise PhotoError(f"over {MAX_BYTES // 1_000_000} MB", where=str(path), hint="Scale it down.")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise PhotoError(f"cannot be read ({getattr(error, 'strerror', None) or error})", where=str(path)) from error
 
 
 def _check_size(image: Image.Image, where: str) -> None:
