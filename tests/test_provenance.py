@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import shutil
+import subprocess
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from catalog_gen.encode import MAX_XMP, SUFFIX, ImageFormat, encode_image
+from catalog_gen.errors import PhotoError
+from catalog_gen.provenance import MAX_TEXT, SOFTWARE, SOURCE_TYPES, Provenance, build_xmp, read_provenance
+
+FORMATS: list[ImageFormat] = ["webp", "jpeg", "png"]
+PICTURE = np.full((16, 16, 3), 200, np.uint8)
+PLAIN = Provenance(
+    sku="SHOE-1/ü",
+    prompt='Red <b>shoe</b> & "laces" ]]> 👗 שמלה',
+    gan="gan-64@1f0c",
+    clip="product-clip@77aa",
+    seed=2**63 - 1,
+    attempt=2,
+    candidates=4,
+    candidate=3,
+)
+TEXTS = {field: str(value) for field, value in dataclasses.asdict(PLAIN).items()}
+HOSTILE = st.text(
+    st.one_of(st.characters(), st.sampled_from("\x00\x0b\x7f\ud800\udfff\ufffe\uffff\r\n\t<>&'\"]\u202e\u200d👗")),
+    max_size=60,
+) | st.sampled_from(["]]>", "<?xpacket end='w'?>", "<!--", "--><x>", "&lt;", "&#0;", "<!DOCTYPE x>", "e\u0301" * 9])
+
+
+@pytest.mark.parametrize("image_format", FORMATS)
+class TestInAPicture:
+    def test_it_reads_back(self, image_format: ImageFormat) -> None:
+        assert read_provenance(encode_image(PICTURE, image_format, 90, build_xmp(PLAIN))) == TEXTS
+
+    def test_exiftool_reads_it_back(self, image_format: ImageFormat, tmp_path: Path) -> None:
+        exiftool = shutil.which("exiftool")
+        if exiftool is None:
+            pytest.skip("exiftool is not installed (Debian: libimage-exiftool-perl)")
+        path = tmp_path / f"picture.{SUFFIX[image_format]}"
+        path.write_bytes(encode_image(PICTURE, image_format, 90, build_xmp(PLAIN)))
+        command = [exiftool, "-j", "-G1", "-XMP:all", str(path)]
+        tags = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)[0]
+        assert tags["XMP-iptcExt:DigitalSourceType"] == SOURCE_TYPES + "trainedAlgorithmicMedia"
+        assert tags["XMP-iptcExt:AIPromptInformation"] == PLAIN.prompt
+        assert tags["XMP-iptcExt:AISystemUsed"] == "catalog-gen"
+        assert tags["XMP-dc:Description"] == PLAIN.prompt
+        assert tags["XMP-dc:Identifier"] == PLAIN.sku
+        assert tags["XMP-xmp:CreatorTool"] == SOFTWARE
+        assert tags["XMP-catalogGen:Generator"] == PLAIN.gan
+        assert int(tags["XMP-catalogGen:Seed"]) == PLAIN.seed
+        assert int(tags["XMP-catalogGen:Attempt"]) == PLAIN.attempt
+        verdict = subprocess.run([exiftool, "-validate", "-warning", "-a", str(path)], capture_output=True, text=True)
+        assert ": OK" in verdict.stdout
+
+    def test_a_picture_without_says_nothing(self, image_format: ImageFormat) -> None:
+        assert read_provenance(encode_image(PICTURE, image_format, 90)) == {}
+
+    @pytest.mark.parametrize(
+        ("packet", "reason"),
+        [
+            (b"<x", "damaged"),
+            (b"<!DOCTYPE x [<!ENTITY a 'aa'><!ENTITY b '&a;&a;'>]><x>&b;</x>", "declares entities"),
+        ],
+    )
+    def test_hostile_packets(self, image_format: ImageFormat, packet: bytes, reason: str) -> None:
+        with pytest.raises(PhotoError, match=reason):
+            read_provenance(encode_image(PICTURE, image_format, 90, packet))
+
+
+@given(sku=HOSTILE, prompt=HOSTILE, seed=st.integers(0, 2**63 - 1))
+def test_any_text_makes_a_packet_that_parses_and_says_it(sku: str, prompt: str, seed: int) -> None:
+    packet = build_xmp(dataclasses.replace(PLAIN, sku=sku, prompt=prompt, seed=seed))
+    ElementTree.fromstring(packet)
+    found = read_provenance(encode_image(PICTURE, "webp", 50, packet))
+    assert found["prompt"] == _as_xml_holds(prompt)
+    assert found["sku"] == _as_xml_holds(sku)
+    assert found["seed"] == str(seed)
+
+
+def _as_xml_holds(text: str) -> str:
+    def allowed(character: str) -> bool:
+        code = ord(character)
+        return character in "\t\n\r" or 0x20 <= code <= 0xD7FF or 0xE000 <= code <= 0xFFFD or code >= 0x10000
+
+    return "".join(character if allowed(character) else "\ufffd" for character in text)
+
+
+def test_nothing_but_the_row_is_in_it() -> None:
+    assert build_xmp(PLAIN) == build_xmp(dataclasses.replace(PLAIN))
+    for field in dataclasses.fields(PLAIN):
+        value = getattr(PLAIN, field.name)
+        other = value + 1 if isinstance(value, int) else "compositeWithTrainedAlgorithmicMedia"
+        changed = dataclasses.replace(PLAIN, **{field.name: other - 2 if field.name == "seed" else other})
+        assert build_xmp(changed) != build_xmp(PLAIN), field.name
+
+
+def test_the_longest_texts_fit_every_format() -> None:
+    long = "&" * 1_000_000
+    packet = build_xmp(Provenance(sku=long, prompt=long, gan=long[:90], clip=long[:90], seed=1))
+    assert len(packet) < MAX_XMP
+    for image_format in FORMATS:
+        found = read_provenance(encode_image(PICTURE, image_format, 90, packet))
+        assert found["prompt"] == "&" * (MAX_TEXT - 1) + "…"
+
+
+def test_a_composite_says_so() -> None:
+    composite = dataclasses.replace(PLAIN, source_type="compositeWithTrainedAlgorithmicMedia")
+    assert (SOURCE_TYPES + "compositeWithTrainedAlgorithmicMedia").encode() in build_xmp(composite)
+
+
+def test_no_image_is_a_photo_error() -> None:
+    with pytest.raises(PhotoError, match="not an image"):
+        read_provenance(b"not an image")
+
+
+def test_another_programs_xmp_says_nothing_of_ours() -> None:
+    buffer = io.BytesIO()
+    foreign = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><other xmlns='urn:else'>1</other></x:xmpmeta>"
+    Image.fromarray(PICTURE).save(buffer, "WEBP", xmp=foreign)
+    assert read_provenance(buffer.getvalue()) == {}
