@@ -111,7 +111,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """What a run wants to work. `input_hash` may raise RowError: the row is then recorded as skipped, with its reason."""
+    """What a run wants to work. `input_hash` may raise RowError: the row is then skipped, and its reason recorded."""
 
     run_id: str
     job: str
@@ -127,9 +127,9 @@ class PlanRequest:
 class Plan:
     """A run's frozen scope, counted. `planned + skipped` is the number of the run's items.
 
-    `unusable` holds the first 100 skipped rows as (sku, reason); `unknown_skus` those asked for that the catalogue lacks;
-    `has_image` those asked for by sku that have an image of their own. `unusable_rows` counts the shop's rows without
-    a usable sku and repeated rows of one sku, that no run can address.
+    `unusable` holds the first 100 skipped rows as (sku, reason). Of the skus asked for, `unknown_skus` are those that
+    the catalogue lacks, and `has_image` counts those that have an image of their own. `unusable_rows` counts the rows
+    of the shop's table that no run can address: without a sku, or repeating one.
     """
 
     planned: int = 0

@@ -22,7 +22,7 @@ BigInt = sa.BigInteger()
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """A timezone-aware UTC time. SQLite has no time type: SQLAlchemy stores ISO text there, which sorts as time does."""
+    """A timezone-aware UTC time. SQLite has no time type: it gets ISO text there, which sorts as time does."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
@@ -158,7 +158,7 @@ sa.Index(
     postgresql_where=asset.c.live,
 )
 
-# Four 16-bit bands of the perceptual hash, and a fifth entry for the whole of it; the band's number is in the high bits.
+# Four 16-bit bands of the perceptual hash and a fifth entry for the whole of it; the high bits number the band.
 phash = sa.Table(
     "cg_phash",
     metadata,

@@ -131,7 +131,9 @@ def create_asset_tables():
         sqlite_where=sa.text("live"),
         postgresql_where=sa.text("live"),
     )
-    op.create_table("cg_phash", column("bucket", sa.BigInteger, primary_key=True), column("asset_id", KEY, primary_key=True))
+    op.create_table(
+        "cg_phash", column("bucket", sa.BigInteger, primary_key=True), column("asset_id", KEY, primary_key=True)
+    )
     op.create_table(
         "cg_embedding",
         column("model_hash", KEY, primary_key=True),

@@ -1,0 +1,186 @@
+"""Freezing a run's scope: which rows of the catalogue this run will work, decided before the first is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from catalog_gen.catalog import tables
+from catalog_gen.catalog.database import Database
+from catalog_gen.catalog.model import Plan, PlanRequest, Product
+from catalog_gen.catalog.source import CatalogSource
+from catalog_gen.catalog.statements import chunks, insert_new, locked
+from catalog_gen.catalog.text import clean_reason
+from catalog_gen.errors import RowError
+
+UNUSABLE_SHOWN = 100
+
+work, run_item, asset = tables.work, tables.run_item, tables.asset
+
+
+def plan(database: Database, source: CatalogSource, request: PlanRequest, *, dry_run: bool = False) -> Plan:
+    """Queue every row of `request` that lacks a picture, as this run's items; return the counts.
+
+    A row is planned when it has no image of its own, no live generated asset, and has not failed `max_attempts` times
+    with this input (another input starts anew). Each page is one short transaction, and planning again adds nothing,
+    so it can be killed and repeated. `dry_run` only counts. Raises UsageError for an unknown `where` field.
+    """
+    result = Plan(unusable_rows=source.unusable_rows())
+    met: set[str] = set()
+    for page in source.pages(request.where, request.skus, request.page_rows):
+        if request.skus:
+            met.update(product.sku for product in page)
+        if _plan_page(database, request, page, result, dry_run=dry_run):
+            break
+    unmet = [sku for sku in dict.fromkeys(request.skus) if sku not in met]
+    for some in chunks(unmet):
+        found = source.fetch(some)
+        result.has_image += sum(product.image is not None for product in found.values())
+        result.unknown_skus += [sku for sku in some if sku not in found]
+    return result
+
+
+@dataclass
+class _Page:
+    """What planning one page writes."""
+
+    items: list[dict[str, Any]] = field(default_factory=list)
+    new: list[dict[str, Any]] = field(default_factory=list)
+    queued_again: list[dict[str, Any]] = field(default_factory=list)
+
+
+def _plan_page(
+    database: Database, request: PlanRequest, page: Sequence[Product], result: Plan, *, dry_run: bool
+) -> bool:
+    """Plan one page; return whether the limit is reached."""
+    with database.read() as connection:
+        pictured = _with_live_asset(connection, [product.sku for product in page])
+    # Outside any transaction: making the sentence that is hashed is the slow part.
+    hashes, reasons = _hashes(request, (product for product in page if product.sku not in pictured))
+    with database.read() if dry_run else database.transaction() as connection:
+        skus = sorted(hashes)
+        pictured |= _with_live_asset(connection, skus)  # another worker may have recorded it meanwhile
+        known = _work_rows(connection, request.job, skus, lock=not dry_run)
+        now = database.now(connection)
+        writes = _Page()
+        full = _decide(request, page, _Facts(pictured, hashes, reasons, known, now), result, writes)
+        if not dry_run:
+            _write(connection, writes)
+    return full
+
+
+@dataclass(frozen=True)
+class _Facts:
+    pictured: set[str]
+    hashes: dict[str, str]
+    reasons: dict[str, str]
+    known: dict[str, sa.RowMapping]
+    now: datetime
+
+
+def _decide(request: PlanRequest, page: Sequence[Product], facts: _Facts, result: Plan, writes: _Page) -> bool:
+    for product in page:
+        sku = product.sku
+        if request.limit is not None and result.planned >= request.limit:
+            return True
+        if sku in facts.pictured:
+            result.has_asset += 1
+        elif sku in facts.reasons:
+            result.skipped += 1
+            if len(result.unusable) < UNUSABLE_SHOWN:
+                result.unusable.append((sku, facts.reasons[sku]))
+            writes.items.append(_item(request.run_id, sku, "skipped", facts.reasons[sku]))
+        else:
+            row, input_hash = facts.known.get(sku), facts.hashes[sku]
+            same_input = row is not None and row["input_hash"] == input_hash
+            if row is not None and row["state"] == "failed" and same_input and row["attempts"] >= request.max_attempts:
+                result.exhausted += 1
+                continue
+            result.planned += 1
+            writes.items.append(_item(request.run_id, sku, None, ""))
+            if row is None:
+                writes.new.append(_new_work(request.job, sku, input_hash, facts.now))
+            elif row["state"] in ("failed", "done") or (row["state"] == "queued" and not same_input):
+                anew = row["state"] == "done" or not same_input
+                writes.queued_again.append(
+                    {
+                        "of_job": request.job,
+                        "of_sku": sku,
+                        "to_hash": input_hash,
+                        "to_attempts": 0 if anew else row["attempts"],
+                        "to_deaths": 0 if anew else row["deaths"],
+                        "at": facts.now,
+                    }
+                )
+    return request.limit is not None and result.planned >= request.limit
+
+
+def _write(connection: sa.Connection, writes: _Page) -> None:
+    by_sku = sorted  # all workers write in one order, so that two that meet wait instead of deadlocking
+    insert_new(connection, work, by_sku(writes.new, key=lambda row: str(row["sku"])))
+    insert_new(connection, run_item, by_sku(writes.items, key=lambda row: str(row["sku"])))
+    if writes.queued_again:
+        connection.execute(
+            sa.update(work)
+            .where(work.c.job == sa.bindparam("of_job"), work.c.sku == sa.bindparam("of_sku"))
+            .where(work.c.state != "claimed")
+            .values(
+                state="queued",
+                input_hash=sa.bindparam("to_hash"),
+                attempts=sa.bindparam("to_attempts"),
+                deaths=sa.bindparam("to_deaths"),
+                updated_at=sa.bindparam("at"),
+            ),
+            by_sku(writes.queued_again, key=lambda row: str(row["of_sku"])),
+        )
+
+
+def _hashes(request: PlanRequest, products: Iterable[Product]) -> tuple[dict[str, str], dict[str, str]]:
+    hashes: dict[str, str] = {}
+    reasons: dict[str, str] = {}
+    for product in products:
+        try:
+            hashes[product.sku] = request.input_hash(product)
+        except RowError as error:
+            reasons[product.sku] = clean_reason(str(error))
+    return hashes, reasons
+
+
+def _with_live_asset(connection: sa.Connection, skus: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for some in chunks(skus):
+        query = sa.select(asset.c.sku).where(asset.c.sku.in_(some), asset.c.kind == "generated", asset.c.live)
+        found.update(connection.execute(query).scalars())
+    return found
+
+
+def _work_rows(connection: sa.Connection, job: str, skus: Sequence[str], *, lock: bool) -> dict[str, sa.RowMapping]:
+    found: dict[str, sa.RowMapping] = {}
+    for some in chunks(skus):
+        query = sa.select(work).where(work.c.job == job, work.c.sku.in_(some)).order_by(work.c.sku)
+        rows = connection.execute(locked(connection, query, work) if lock else query).mappings()
+        found.update((row["sku"], row) for row in rows)
+    return found
+
+
+def _item(run_id: str, sku: str, outcome: str | None, reason: str) -> dict[str, Any]:
+    return {"run_id": run_id, "sku": sku, "outcome": outcome, "reason": reason, "asset_id": None}
+
+
+def _new_work(job: str, sku: str, input_hash: str, now: datetime) -> dict[str, Any]:
+    return {
+        "job": job,
+        "sku": sku,
+        "input_hash": input_hash,
+        "state": "queued",
+        "run_id": None,
+        "lease_until": None,
+        "attempts": 0,
+        "deaths": 0,
+        "reason": "",
+        "updated_at": now,
+    }

@@ -1,0 +1,179 @@
+"""Recording what came of claimed rows: the one place where a row gets its outcome and its picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from catalog_gen.catalog import tables
+from catalog_gen.catalog.database import Database
+from catalog_gen.catalog.duplicates import buckets
+from catalog_gen.catalog.model import DEAD_STATES, NewAsset, Outcome, RecordResult
+from catalog_gen.catalog.statements import chunks, insert_new, locked
+from catalog_gen.catalog.text import clean, clean_json, clean_reason
+from catalog_gen.errors import InternalError
+
+NEVER_AGAIN = 1_000_000  # attempts of a row that another night cannot help: above any `max_attempts`
+
+work, run_item, asset, phash = tables.work, tables.run_item, tables.asset, tables.phash
+
+
+def record(database: Database, run_id: str, job: str, outcomes: Sequence[Outcome]) -> RecordResult:
+    """Write `outcomes` in one transaction: all or nothing; return which skus counted and which were lost.
+
+    A row counts if the run still holds its claim; a lease that ran out but was not taken by another still counts. It
+    is lost if another worker took it, or if its product got a live asset meanwhile (then it is done `elsewhere`).
+    Recording the same outcomes again, after a commit whose answer was lost, gives the same result and adds nothing.
+    """
+    by_sku = _checked(outcomes)
+    if not by_sku:
+        return RecordResult([], [])
+    with database.transaction() as connection:
+        now = database.now(connection)
+        mine = _still_mine(connection, run_id, job, sorted(by_sku))
+        before = _recorded_before(connection, run_id, [by_sku[sku] for sku in by_sku if sku not in mine])
+        pictures = [by_sku[sku].asset for sku in sorted(mine)]
+        inserted = _insert_assets(connection, run_id, now, [picture for picture in pictures if picture is not None])
+        kept: list[Outcome] = []
+        beaten: list[Outcome] = []
+        for sku in sorted(mine):
+            picture = by_sku[sku].asset
+            (kept if picture is None or picture.id in inserted else beaten).append(by_sku[sku])
+        _settle(connection, run_id, job, kept, now)
+        _settle_beaten(connection, run_id, job, [outcome.sku for outcome in beaten], now)
+    counted = {outcome.sku for outcome in kept} | before
+    return RecordResult(
+        recorded=[sku for sku in by_sku if sku in counted], lost=[sku for sku in by_sku if sku not in counted]
+    )
+
+
+def _checked(outcomes: Sequence[Outcome]) -> dict[str, Outcome]:
+    by_sku = {outcome.sku: outcome for outcome in outcomes}
+    if len(by_sku) != len(outcomes):
+        raise InternalError("a batch records the same sku twice")
+    for outcome in outcomes:
+        picture = outcome.asset
+        if outcome.outcome in ("generated", "needs_review"):
+            if picture is None or picture.sku != outcome.sku or picture.state in DEAD_STATES:
+                raise InternalError(f"the outcome {outcome.outcome} needs a live asset of its row", where=outcome.sku)
+        elif picture is not None and picture.state not in DEAD_STATES:
+            raise InternalError(f"the outcome {outcome.outcome} cannot have a live asset", where=outcome.sku)
+    return by_sku
+
+
+def _still_mine(connection: sa.Connection, run_id: str, job: str, skus: Sequence[str]) -> set[str]:
+    """Lock the rows, and return those that the run still holds."""
+    mine: set[str] = set()
+    for some in chunks(skus):
+        query = sa.select(work.c.sku, work.c.state, work.c.run_id).where(work.c.job == job, work.c.sku.in_(some))
+        for sku, state, holder in connection.execute(locked(connection, query.order_by(work.c.sku), work)):
+            if state == "claimed" and holder == run_id:
+                mine.add(sku)
+    return mine
+
+
+def _recorded_before(connection: sa.Connection, run_id: str, outcomes: Sequence[Outcome]) -> set[str]:
+    """Return the skus whose very outcome this run has recorded already."""
+    found: set[str] = set()
+    for some in chunks(outcomes):
+        wanted = {outcome.sku: (outcome.outcome, outcome.asset.id if outcome.asset else None) for outcome in some}
+        query = sa.select(run_item.c.sku, run_item.c.outcome, run_item.c.asset_id).where(
+            run_item.c.run_id == run_id, run_item.c.sku.in_(list(wanted))
+        )
+        found.update(sku for sku, *what in connection.execute(query) if tuple(what) == wanted[sku])
+    return found
+
+
+def _insert_assets(connection: sa.Connection, run_id: str, now: datetime, pictures: Sequence[NewAsset]) -> set[str]:
+    """Insert the assets whose place is free (the unique index decides) and their hashes; return their ids."""
+    insert_new(connection, asset, [_row(picture, run_id, now) for picture in pictures])
+    inserted: set[str] = set()
+    for some in chunks([picture.id for picture in pictures]):
+        inserted.update(connection.execute(sa.select(asset.c.id).where(asset.c.id.in_(some))).scalars())
+    hashes = [
+        {"bucket": bucket, "asset_id": picture.id}
+        for picture in pictures
+        if picture.id in inserted and picture.kind == "generated" and picture.state not in DEAD_STATES
+        for bucket in buckets(picture.phash)
+    ]
+    if hashes:
+        connection.execute(sa.insert(phash), hashes)
+    return inserted
+
+
+_COPIED = [column.name for column in fields(NewAsset)]
+_TEXTS = frozenset(name for name in _COPIED if isinstance(asset.c[name].type, sa.Text))
+
+
+def _row(picture: NewAsset, run_id: str, now: datetime) -> dict[str, Any]:
+    row: dict[str, Any] = {name: getattr(picture, name) for name in _COPIED}
+    for name in _TEXTS:
+        row[name] = clean(row[name]) if row[name] is not None else None
+    row["scores"], row["settings"] = clean_json(picture.scores), clean_json(picture.settings)
+    row["reason"] = clean_reason(picture.reason)
+    return row | {"live": picture.state not in DEAD_STATES, "run_id": run_id, "created_at": now}
+
+
+def _settle(connection: sa.Connection, run_id: str, job: str, kept: Sequence[Outcome], now: datetime) -> None:
+    if not kept:
+        return
+    connection.execute(
+        sa.update(work)
+        .where(work.c.job == job, work.c.sku == sa.bindparam("of_sku"))
+        .values(
+            state=sa.bindparam("to_state"),
+            run_id=None,
+            lease_until=None,
+            attempts=sa.case(
+                (sa.bindparam("more", type_=sa.Integer) >= NEVER_AGAIN, NEVER_AGAIN),
+                else_=work.c.attempts + sa.bindparam("more", type_=sa.Integer),
+            ),
+            reason=sa.bindparam("to_reason"),
+            updated_at=now,
+        ),
+        [
+            {
+                "of_sku": outcome.sku,
+                "to_state": "failed" if outcome.outcome == "failed" else "done",
+                "more": 0 if outcome.outcome != "failed" else 1 if outcome.retry else NEVER_AGAIN,
+                "to_reason": clean_reason(outcome.reason),
+            }
+            for outcome in kept
+        ],
+    )
+    connection.execute(
+        sa.update(run_item)
+        .where(run_item.c.run_id == run_id, run_item.c.sku == sa.bindparam("of_sku"))
+        .values(
+            outcome=sa.bindparam("to_outcome"), reason=sa.bindparam("to_reason"), asset_id=sa.bindparam("to_asset")
+        ),
+        [
+            {
+                "of_sku": outcome.sku,
+                "to_outcome": outcome.outcome,
+                "to_reason": clean_reason(outcome.reason),
+                "to_asset": outcome.asset.id if outcome.asset else None,
+            }
+            for outcome in kept
+        ],
+    )
+
+
+def _settle_beaten(connection: sa.Connection, run_id: str, job: str, skus: Sequence[str], now: datetime) -> None:
+    """Rows whose product got a live asset from somebody else while this run drew: done, and not by this run."""
+    reason = "the product got a picture meanwhile"
+    for some in chunks(skus):
+        connection.execute(
+            sa.update(work)
+            .where(work.c.job == job, work.c.sku.in_(some))
+            .values(state="done", run_id=None, lease_until=None, reason=reason, updated_at=now)
+        )
+        connection.execute(
+            sa.update(run_item)
+            .where(run_item.c.run_id == run_id, run_item.c.sku.in_(some))
+            .values(outcome="elsewhere", reason=reason)
+        )
