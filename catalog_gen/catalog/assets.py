@@ -94,19 +94,11 @@ def status_counts(database: Database, source: CatalogSource, job: str = "fill-mi
     """
     products = source.count(lacking_image=False)
     imageless = source.count()
+    pictures = sa.select(table.c.state, sa.func.count()).where(table.c.kind == "generated").group_by(table.c.state)
+    states = sa.select(tables.work.c.state, sa.func.count()).where(tables.work.c.job == job)
     with database.read() as connection:
-        by_state: dict[str, int] = dict(
-            connection.execute(
-                sa.select(table.c.state, sa.func.count()).where(table.c.kind == "generated").group_by(table.c.state)
-            ).tuples()
-        )
-        work: dict[str, int] = dict(
-            connection.execute(
-                sa.select(tables.work.c.state, sa.func.count())
-                .where(tables.work.c.job == job)
-                .group_by(tables.work.c.state)
-            ).tuples()
-        )
+        by_state = {row[0]: row[1] for row in connection.execute(pictures)}
+        work = {row[0]: row[1] for row in connection.execute(states.group_by(tables.work.c.state))}
     lack = sum(_without_asset(database, page) for page in _sku_pages(source)) if by_state else imageless
     return {
         "products": products,

@@ -134,8 +134,8 @@ class _ServerLock(_Held):
     def _acquire(self) -> bool:
         connection = self._database.engine.connect()
         try:
-            connection.detach()  # its end is the lock's end, so it must never serve anyone else
             connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+            connection.detach()  # its end is the lock's end, so it must never serve anyone else
             # A holder whose machine lost power must not hold the lock for TCP's default of two hours.
             for setting, seconds in (("idle", 30), ("interval", 10), ("count", 3)):
                 connection.exec_driver_sql(f"SET tcp_keepalives_{setting} = {seconds}")

@@ -116,7 +116,7 @@ def _earlier_assets(connection: sa.Connection, skus: Sequence[str]) -> dict[str,
             .where(asset.c.sku.in_(some), asset.c.kind == "generated")
             .group_by(asset.c.sku)
         )
-        found.update(connection.execute(query).tuples())
+        found.update((row[0], row[1]) for row in connection.execute(query))
     return found
 
 
@@ -206,7 +206,7 @@ def counts(database: Database, run_id: str) -> dict[str | None, int]:
         sa.select(run_item.c.outcome, sa.func.count()).where(run_item.c.run_id == run_id).group_by(run_item.c.outcome)
     )
     with database.read() as connection:
-        return dict(connection.execute(query).tuples().all())
+        return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def _claimed_by(run_id: str, job: str) -> tuple[sa.ColumnElement[bool], ...]:

@@ -28,7 +28,7 @@ def insert_new(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[s
 
 
 def locked(connection: sa.Connection, query: sa.Select[Any], table: sa.Table, *, skip: bool = False) -> sa.Select[Any]:
-    """Return `query`, which then locks its rows of `table` until the transaction ends, and with `skip` passes others' locks.
+    """Return `query` locking its rows of `table` until the transaction ends; `skip` leaves out those locked by others.
 
     On SQLite a write transaction is alone already.
     """
