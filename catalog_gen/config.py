@@ -85,7 +85,7 @@ class GanConfig(Section):
 
     model: str = "gan-64"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     batch: Annotated[int, Field(ge=0, le=65_536)] = 0  # 0: found by trying
     candidates: Annotated[int, Field(ge=1, le=64)] = 4
 
@@ -112,9 +112,10 @@ class JobConfig(Section):
     page_rows: Annotated[int, Field(ge=1, le=10_000)] = 256
     lease_seconds: Annotated[float, Field(gt=0)] = 600.0
     max_attempts: Annotated[int, Field(ge=1)] = 3
-    retries: Annotated[int, Field(ge=0, le=20)] = 5
+    retries: Annotated[int, Field(ge=0, le=20)] = 6
     retry_seconds: Annotated[float, Field(ge=0)] = 0.5
     encode_threads: Annotated[int, Field(ge=1, le=64)] = 2
+    store_threads: Annotated[int, Field(ge=1, le=64)] = 2
 
 
 class Settings(Section):
@@ -167,6 +168,7 @@ def load_settings(
     *,
     env: Mapping[str, str] | None = None,
     flags: Mapping[str, Any] | None = None,
+    use_default_file: bool = True,
 ) -> Settings:
     """Return the settings from `path` (or `./catalog-gen.toml` if there is one), environment and flags.
 
@@ -175,7 +177,7 @@ def load_settings(
     """
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    file = path or (DEFAULT_PATH if DEFAULT_PATH.exists() else None)
+    file = path or (DEFAULT_PATH if use_default_file and DEFAULT_PATH.exists() else None)
     if file is not None:
         values = _read_toml(file)
     for key, raw in sorted((os.environ if env is None else env).items()):

@@ -23,9 +23,17 @@ from catalog_gen.errors import UsageError
 class CatalogSource(Protocol):
     """The catalogue's products, by sku. Methods raise what `Database.read` raises; one instance serves all threads."""
 
-    def pages(self, where: Where = (), skus: Sequence[str] = (), page_size: int = 1_000) -> Iterator[list[Product]]:
-        """Yield the products without an image of their own, in the table's own sku order, `page_size` at most a page.
+    def pages(
+        self,
+        where: Where = (),
+        skus: Sequence[str] = (),
+        page_size: int = 1_000,
+        *,
+        with_image: bool = False,
+    ) -> Iterator[list[Product]]:
+        """Yield the products without an image of their own (or, `with_image`, those that have one), page by page.
 
+        They come in the table's own sku order, `page_size` at most a page.
         `skus` (if any) narrows to these; `where` to rows whose fields have these values. A row whose sku is empty or
         was met before is left out. Raises UsageError, with the nearest name, for a field that the catalogue lacks.
         """
@@ -81,8 +89,16 @@ class TableSource:
         self._writeback = writeback
         self._owned = owned
 
-    def pages(self, where: Where = (), skus: Sequence[str] = (), page_size: int = 1_000) -> Iterator[list[Product]]:
-        conditions = [self.fields.lacks_image(), *self._conditions(where)]
+    def pages(
+        self,
+        where: Where = (),
+        skus: Sequence[str] = (),
+        page_size: int = 1_000,
+        *,
+        with_image: bool = False,
+    ) -> Iterator[list[Product]]:
+        lacks = self.fields.lacks_image()
+        conditions = [sa.not_(lacks) if with_image else lacks, *self._conditions(where)]
         if not skus:
             yield from self._keyset(conditions, page_size)
             return

@@ -1,0 +1,94 @@
+"""`fill-missing --dry-run`: what would be done, and at what cost, with nothing written."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from catalog_gen.catalog import queue as claims
+from catalog_gen.catalog.database import Database
+from catalog_gen.catalog.model import Plan, PlanRequest, Product
+from catalog_gen.catalog.source import open_source
+from catalog_gen.config import Settings
+from catalog_gen.encode import encode_image
+from catalog_gen.errors import RowError
+from catalog_gen.pipeline.fill_missing import JOB, FillRequest
+from catalog_gen.pipeline.models import Models, load_models
+from catalog_gen.pipeline.prompting import product_prompt
+from catalog_gen.pipeline.work import text_hash
+from catalog_gen.storage import open_storage
+
+MEASURED_CHUNKS = 3
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A plan and its cost, measured on this machine with the configured models just now."""
+
+    plan: Plan
+    candidates: int
+    seconds: float
+    bytes: float
+    examples: tuple[tuple[str, str], ...]
+
+    def describe(self) -> str:
+        counts = ", ".join(f"{count} {name}" for name, count in self.plan.counts.items() if count)
+        lines = [
+            f"would fill {self.plan.planned} rows with {self.candidates} candidates each ({counts or 'nothing to do'})",
+            f"  about {self.seconds / 60:.1f} minutes of drawing here, {self.bytes / 1e6:.1f} MB of pictures",
+        ]
+        lines += [f"  {sku}: {prompt}" for sku, prompt in self.examples]
+        return "\n".join(lines)
+
+
+def estimate(settings: Settings, database: Database, request: FillRequest) -> Estimate:
+    """Return what `fill_missing` would do for `request`; writes nothing but the storage's probe.
+
+    Raises what `fill_missing` would raise before its first row.
+    """
+    database.check_schema()
+    source = open_source(settings, database)
+    open_storage(settings.storage.url, settings.storage.options).probe()
+    models = load_models(settings)
+    examples: list[tuple[str, str]] = []
+
+    def input_hash(product: Product) -> str:
+        prompt = product_prompt(product, settings.prompt)
+        if not prompt:
+            raise RowError("no words to draw from")
+        if len(examples) < 3:
+            examples.append((product.sku, prompt))
+        return text_hash("\x1f".join((prompt, models.clip.hash, models.drawer.hash)))
+
+    plan_request = PlanRequest(
+        run_id="",
+        job=JOB,
+        input_hash=input_hash,
+        where=request.where,
+        skus=request.skus,
+        limit=request.limit,
+        max_attempts=settings.job.max_attempts,
+    )
+    plan = claims.plan(database, source, plan_request, dry_run=True)
+    seconds, size = _measure(settings, models)
+    pictures = plan.planned * settings.gan.candidates
+    return Estimate(plan, settings.gan.candidates, pictures * seconds, plan.planned * size, tuple(examples))
+
+
+def _measure(settings: Settings, models: Models) -> tuple[float, float]:
+    """Return (seconds a candidate is drawn and scored in, bytes of an encoded picture)."""
+    import torch
+
+    count = models.drawer.chunk
+    text = np.repeat(models.clip.embed_texts(["a product"]), count, axis=0)
+    models.drawer.draw(text, np.arange(count))  # the first call pays for set-up
+    started = time.perf_counter()
+    for _ in range(MEASURED_CHUNKS):
+        pictures = models.drawer.draw(text, np.arange(count))
+        models.clip.embed_images(torch.as_tensor(pictures).float().div(255))
+    seconds = (time.perf_counter() - started) / (MEASURED_CHUNKS * count)
+    sample = pictures[:8].numpy().transpose(0, 2, 3, 1)
+    sizes = [len(encode_image(rgb, settings.storage.format, settings.storage.quality)) for rgb in sample]
+    return seconds, sum(sizes) / len(sizes)

@@ -1,0 +1,286 @@
+"""What happens to a batch of rows, in the order it happens: embed, draw, choose, encode, store, record.
+
+Each method is a plain callable over a batch that returns the batch. A row that cannot go on is marked with its reason
+and travels along untouched, so that every claimed row is counted exactly once where the batch is recorded.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from catalog_gen import __version__
+from catalog_gen.catalog import assets, embeddings
+from catalog_gen.catalog import queue as claims
+from catalog_gen.catalog.database import Database
+from catalog_gen.catalog.model import NewAsset, Outcome, OutcomeName
+from catalog_gen.config import Settings
+from catalog_gen.encode import SUFFIX, encode_image
+from catalog_gen.errors import TemporaryFailure, TransientError
+from catalog_gen.pipeline.models import Models
+from catalog_gen.pipeline.retry import Retry
+from catalog_gen.pipeline.signals import StopRequest
+from catalog_gen.pipeline.work import Work
+from catalog_gen.provenance import Provenance, build_xmp
+from catalog_gen.quality import gate
+from catalog_gen.quality import phash as perceptual
+from catalog_gen.storage import Storage, Stored
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class FillStages:
+    """The stages of `fill-missing` over one run's models, storage and database."""
+
+    run_id: str
+    job: str
+    settings: Settings
+    database: Database
+    storage: Storage
+    models: Models
+    retry: Retry
+    stop: StopRequest
+    on_recorded: Callable[[Counter[str]], None] = lambda counts: None
+    # One model at a time on the device: two that share two cores are slower than one after the other.
+    device: threading.Lock = field(default_factory=threading.Lock)
+
+    def embed(self, batch: list[Work]) -> list[Work]:
+        """Give every row its text's embedding: from the cache, else from CLIP, which then fills the cache."""
+        rows = self._still_wanted(batch)
+        hashes = sorted({work.prompt_hash for work in rows})
+        known = self.retry(
+            "reading embeddings", lambda: embeddings.get_embeddings(self.database, self.models.clip.hash, hashes)
+        )
+        texts = {work.prompt_hash: work.prompt for work in rows if work.prompt_hash not in known}
+        if texts:
+            with self.device:
+                vectors = self.models.clip.embed_texts(list(texts.values()))
+            new = dict(zip(texts, vectors, strict=True))
+            self.retry(
+                "keeping embeddings", lambda: embeddings.put_embeddings(self.database, self.models.clip.hash, new)
+            )
+            known.update(new)
+        for work in rows:
+            work.embedding = known[work.prompt_hash]
+        return batch
+
+    def draw(self, batch: list[Work]) -> list[Work]:
+        """Draw every row's candidates; a stop that is asked meanwhile gives the rest of the batch back."""
+        rows = [work for work in batch if not work.outcome]
+        group = max(1, self.models.drawer.chunk // self.settings.gan.candidates)
+        for start in range(0, len(rows), group):
+            some = self._still_wanted(rows[start : start + group])
+            if not some:
+                continue
+            text = np.stack([_embedding(work) for work in some for _ in work.seeds])  # (B*N, D)
+            seeds = np.array([seed for work in some for seed in work.seeds], dtype=np.int64)  # (B*N,)
+            with self.device:
+                pictures = self.models.drawer.draw(text, seeds)  # (B*N, 3, S, S) uint8
+            each = np.split(pictures.numpy(), len(some))
+            for work, candidates in zip(some, each, strict=True):
+                work.candidates = candidates
+        return batch
+
+    def choose(self, batch: list[Work]) -> list[Work]:
+        """Score the candidates with CLIP, keep the best sound one, and judge it."""
+        rows = [work for work in batch if not work.outcome]
+        if not rows:
+            return batch
+        with self.device:
+            similarities = self._similarities(rows)  # (B, N)
+        for work, scores in zip(rows, similarities, strict=True):
+            _keep_best(work, scores)
+            work.state, work.reason = gate.judge(work.similarity, work.fault, self.models.threshold)
+        return batch
+
+    def _similarities(self, rows: list[Work]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Return the cosine of each row's text with each of its candidates, (B, N)."""
+        import torch
+
+        pictures = np.concatenate([_candidates(work) for work in rows])  # (B*N, 3, S, S)
+        images = torch.from_numpy(pictures).float().div_(255.0)
+        seen = np.asarray(self.models.clip.embed_images(images, view="score")).reshape(
+            len(rows), -1, self.models.clip.embed_dim
+        )
+        text = np.stack([_embedding(work) for work in rows])  # (B, D)
+        similarities: np.ndarray[Any, np.dtype[np.float32]] = np.einsum("bnd,bd->bn", seen, text)
+        return similarities
+
+    def encode(self, batch: list[Work]) -> list[Work]:
+        """Hash every picture perceptually and encode it with its provenance inside."""
+        rows = [work for work in batch if not work.outcome]
+        if not rows:
+            return batch
+        pictures = np.stack([_picture(work) for work in rows])  # (B, S, S, 3)
+        hashes = perceptual.phash_hex(perceptual.phash(pictures))
+        colours = perceptual.colours_hex(perceptual.colour_layout(pictures))
+        for work, phash, colour in zip(rows, hashes, colours, strict=True):
+            work.phash, work.colours = phash, colour
+            try:
+                work.data = encode_picture(work, self.settings, self.models)
+            except Exception as error:  # one row's words must not end the night: recorded as its reason
+                log.exception("%s: encoding failed", work.sku)
+                work.fail(f"encoding: {type(error).__name__}: {error}")
+            work.picture = None
+        return batch
+
+    def store(self, batch: list[Work]) -> list[Work]:
+        """Store the batch's pictures durably, before any row says that they exist."""
+        rows = [work for work in batch if not work.outcome]
+        suffix = SUFFIX[self.settings.storage.format]
+        try:
+            stored: Sequence[Stored | None] = self.retry(
+                "storing pictures", lambda: self.storage.put_many([(work.data, suffix) for work in rows])
+            )
+        except TemporaryFailure as failure:
+            stored = self._store_singly(rows, suffix, failure)
+        for work, place in zip(rows, stored, strict=True):
+            work.stored = place
+            work.data = b""
+        return batch
+
+    def _store_singly(self, rows: list[Work], suffix: str, failure: TemporaryFailure) -> list[Stored | None]:
+        """When the storage works but some pictures do not go in, only their rows fail."""
+        try:
+            self.storage.probe()
+        except TransientError:
+            raise failure from None
+        places: list[Stored | None] = []
+        for work in rows:
+            try:
+                places.append(self.storage.put(work.data, suffix))
+            except TransientError as error:
+                work.fail(f"storing: {error}")
+                places.append(None)
+        return places
+
+    def record(self, batch: list[Work]) -> list[Work]:
+        """Write the batch's outcomes in one transaction that checks that the claims are still this run's."""
+        drawn = [work for work in batch if not work.outcome]
+        if self.settings.gate.duplicates and drawn:
+            self._find_duplicates(drawn)
+        outcomes = [self._outcome(work) for work in batch if work.outcome != "released"]
+        tally: Counter[str] = Counter()
+        if outcomes:
+            result = self.retry(
+                "recording pictures", lambda: claims.record(self.database, self.run_id, self.job, outcomes)
+            )
+            lost = set(result.lost)
+            tally.update("lost" if outcome.sku in lost else outcome.outcome for outcome in outcomes)
+        released = [work.sku for work in batch if work.outcome == "released"]
+        if released:
+            self.retry("giving rows back", lambda: claims.release(self.database, self.run_id, self.job, released))
+            tally["released"] += len(released)
+        self.on_recorded(tally)
+        return batch
+
+    def _find_duplicates(self, drawn: list[Work]) -> None:
+        keys = [(work.sku, work.phash, work.colours) for work in drawn]
+        others = self.retry("looking for near-duplicates", lambda: assets.near_duplicates(self.database, keys))
+        for work, other in zip(drawn, others, strict=True):
+            if other is not None:
+                duplicate = gate.duplicate_reason(other)
+                work.state = "needs_review"
+                work.reason = f"{work.reason}; {duplicate}" if work.reason else duplicate
+
+    def _outcome(self, work: Work) -> Outcome:
+        if work.outcome:
+            return Outcome(sku=work.sku, outcome="failed", reason=work.reason, retry=work.retry)
+        outcome: OutcomeName = "needs_review" if work.state == "needs_review" else "generated"
+        return Outcome(sku=work.sku, outcome=outcome, reason=work.reason, asset=self._asset(work))
+
+    def _asset(self, work: Work) -> NewAsset:
+        assert work.stored is not None, "a row is recorded after its picture is stored"
+        size = self.models.drawer.image_size
+        return NewAsset(
+            id=uuid4().hex,
+            sku=work.sku,
+            uri=work.stored.uri,
+            sha256=work.stored.sha256,
+            bytes=work.stored.size,
+            width=size,
+            height=size,
+            format=self.settings.storage.format,
+            prompt=work.prompt,
+            prompt_hash=work.prompt_hash,
+            seed=work.seeds[work.chosen],
+            attempt=work.claimed.attempt,
+            candidates=len(work.seeds),
+            clip_hash=self.models.clip.hash,
+            gan_hash=self.models.drawer.hash,
+            scores=work.scores,
+            settings={
+                **self.models.drawer.settings,
+                "candidate": work.chosen,
+                "quality": self.settings.storage.quality,
+                "software": __version__,
+            },
+            phash=work.phash,
+            colours=work.colours,
+            state=work.state,
+            reason=work.reason,
+        )
+
+    def _still_wanted(self, batch: list[Work]) -> list[Work]:
+        """Return the rows still under way; once a stop is asked, rows not yet drawn go back instead."""
+        rows = [work for work in batch if not work.outcome]
+        if not self.stop.asked():
+            return rows
+        for work in rows:
+            work.give_back()
+        return []
+
+
+def encode_picture(work: Work, settings: Settings, models: Models) -> bytes:
+    """Return the encoded picture of a drawn row, provenance inside; follows from the row and the models alone."""
+    provenance = Provenance(
+        sku=work.sku,
+        prompt=work.prompt,
+        gan=f"{models.drawer.name}@{models.drawer.hash}",
+        clip=f"{models.clip.name}@{models.clip.hash}",
+        seed=work.seeds[work.chosen],
+        attempt=work.claimed.attempt,
+        candidates=len(work.seeds),
+        candidate=work.chosen,
+    )
+    return encode_image(_picture(work), settings.storage.format, settings.storage.quality, build_xmp(provenance))
+
+
+def _keep_best(work: Work, scores: np.ndarray[Any, np.dtype[np.float32]]) -> None:
+    """Choose the most similar candidate without a fault; with none, the most similar one and its fault."""
+    pictures = _candidates(work).transpose(0, 2, 3, 1)  # (N, S, S, 3)
+    faults = gate.find_faults(pictures)
+    order = sorted(range(len(scores)), key=lambda index: (bool(faults[index]), -float(scores[index])))
+    work.chosen = order[0]
+    work.fault = faults[work.chosen]
+    work.similarity = float(scores[work.chosen])
+    work.scores = {
+        "similarity": round(work.similarity, 4),
+        "similarity_mean": round(float(scores.mean()), 4),
+        "similarity_worst": round(float(scores.min()), 4),
+    }
+    work.picture = np.ascontiguousarray(pictures[work.chosen])
+    work.candidates = None
+
+
+def _embedding(work: Work) -> np.ndarray[Any, np.dtype[np.float32]]:
+    assert work.embedding is not None, "embed runs before draw"
+    return work.embedding
+
+
+def _candidates(work: Work) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    assert work.candidates is not None, "draw runs before choose"
+    return work.candidates
+
+
+def _picture(work: Work) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    assert work.picture is not None, "choose runs before encode"
+    return work.picture

@@ -1,0 +1,68 @@
+"""A row on its way through the stages, and the numbers that follow from it alone."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from catalog_gen.catalog.model import AssetState, Claimed
+from catalog_gen.storage import Stored
+
+
+@dataclass(slots=True)
+class Work:
+    """One claimed row. `outcome` stays empty while the row is on its way; a stage that gives it up sets it."""
+
+    claimed: Claimed
+    prompt: str
+    prompt_hash: str
+    seeds: tuple[int, ...] = ()
+    embedding: npt.NDArray[np.float32] | None = None  # (D,) unit norm
+    candidates: npt.NDArray[np.uint8] | None = None  # (N, 3, S, S), dropped once one is chosen
+    picture: npt.NDArray[np.uint8] | None = None  # (S, S, 3), the chosen one
+    chosen: int = 0
+    similarity: float = 0.0
+    fault: str = ""
+    state: AssetState = "draft"
+    reason: str = ""
+    phash: str = ""
+    colours: str = ""
+    data: bytes = b""
+    stored: Stored | None = None
+    outcome: str = ""
+    retry: bool = True
+    scores: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def sku(self) -> str:
+        return self.claimed.product.sku
+
+    def fail(self, reason: str, *, retry: bool = True) -> None:
+        """Give the row up with its reason; `retry=False` when another night cannot go better."""
+        self.outcome, self.reason, self.retry = "failed", reason, retry
+        self.drop()
+
+    def give_back(self) -> None:
+        """Return the row to the queue untouched: the run is stopping before the row was drawn."""
+        self.outcome = "released"
+        self.drop()
+
+    def drop(self) -> None:
+        """Let go of the pixels; what is left is small."""
+        self.candidates = self.picture = self.embedding = None
+        self.data = b""
+
+
+def text_hash(text: str) -> str:
+    """Return the hex SHA-256 of a prompt: half of an embedding's key."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def derive_seed(sku: str, prompt_hash: str, gan_hash: str, attempt: int, candidate: int) -> int:
+    """Return the latent's seed, in [0, 2**63): a function of the row and the model, never of its batch or position."""
+    key = "\x1f".join((sku, prompt_hash, gan_hash, str(attempt), str(candidate)))
+    digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
