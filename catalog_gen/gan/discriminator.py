@@ -31,8 +31,9 @@ class _Judge(nn.Module):
         self.norm = 1 / math.sqrt(width)
 
     def forward(self, h: Tensor, text: Tensor) -> Tensor:
-        agreement = (h * self.words(text)[:, :, None, None]).sum(1) * self.norm
-        return self.realness(h)[:, 0].float() + agreement.float()
+        agreement: Tensor = (h * self.words(text)[:, :, None, None]).sum(1) * self.norm
+        realness: Tensor = self.realness(h)[:, 0]
+        return realness.float() + agreement.float()
 
 
 class StageHead(nn.Module):
@@ -42,7 +43,6 @@ class StageHead(nn.Module):
         super().__init__()
         self.mix = nn.Conv2d(channels, width, 1).requires_grad_(False)
         nn.init.kaiming_normal_(self.mix.weight)
-        nn.init.zeros_(self.mix.bias)
         layers: list[nn.Module] = []
         while map_size > SMALLEST_MAP:
             layers += [spectral_norm(nn.Conv2d(width, width, 4, stride=2, padding=1)), nn.LeakyReLU(0.2)]
@@ -57,6 +57,7 @@ class StageHead(nn.Module):
         std, mean = torch.std_mean(self.mix(features), dim=(0, 2, 3))
         std = std.clamp_min(1e-3)
         self.mix.weight.div_(std[:, None, None, None])
+        assert self.mix.bias is not None
         self.mix.bias.sub_(mean).div_(std)
 
     def forward(self, mixed: Tensor, texts: Sequence[Tensor]) -> list[Tensor]:

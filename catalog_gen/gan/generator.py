@@ -64,7 +64,8 @@ class Stage(nn.Module):
         if self.upsample:
             x = self.conv_up(F.leaky_relu(self.norm_up(x, w), 0.2))
             x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-        return x + self.conv(F.leaky_relu(self.norm(x, w), 0.2))
+        change: Tensor = self.conv(F.leaky_relu(self.norm(x, w), 0.2))
+        return x + change
 
 
 class Generator(nn.Module):

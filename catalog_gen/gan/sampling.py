@@ -150,7 +150,7 @@ def prepare(network: Generator, device: torch.device, precision: str) -> Generat
 
     The linear layers stay in fp32: they cost nothing, and they carry the words.
     """
-    network = network.eval().requires_grad_(False).to(device=device, memory_format=torch.channels_last)
+    network = network.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
     if precision == "bf16":
         for module in network.modules():
             if isinstance(module, nn.Conv2d):

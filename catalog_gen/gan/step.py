@@ -52,7 +52,7 @@ def build_players(config: GanTrainConfig, *, pretrained: bool = True) -> Players
         )
         features = FrozenFeatures(pretrained=pretrained, dtype=torch.bfloat16 if config.bf16 else torch.float32)
     for module in (generator, discriminator):
-        module.to(device=config.device, memory_format=torch.channels_last)
+        module.to(config.device).to(memory_format=torch.channels_last)
     return Players(config, generator.train(), discriminator.train(), features.to(config.device))
 
 
@@ -84,7 +84,7 @@ def train_step(players: Players, photos: Tensor, text: Tensor, rng: torch.Genera
         (drawn,) = d(fake_seen.detach(), [m.detach() for m in fake_mixed], [text])
         d_loss = losses.hinge_d(right, drawn, wrong)
     players.d_optimiser.zero_grad(set_to_none=True)
-    d_loss.backward()
+    torch.autograd.backward(d_loss)
     players.d_optimiser.step()
 
     freeze(d, True)
@@ -99,7 +99,7 @@ def train_step(players: Players, photos: Tensor, text: Tensor, rng: torch.Genera
         if config.clip_weight and players.clip_image is not None:
             parts["clip"] = config.clip_weight * losses.clip_alignment(players.clip_image(fake), text)
     players.g_optimiser.zero_grad(set_to_none=True)
-    torch.stack(list(parts.values())).sum().backward()
+    torch.autograd.backward(torch.stack(list(parts.values())).sum())
     players.g_optimiser.step()
     freeze(d, False)
     return {"d": d_loss.detach(), **{name: value.detach() for name, value in parts.items()}}
