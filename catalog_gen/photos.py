@@ -16,8 +16,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from catalog_gen.errors import PhotoError
 
 MAX_PIXELS = 64_000_000  # Google Merchant Center's limit; a decompression bomb is far beyond it
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "JPEG2000", "PPM")  # no EPS: it runs a program
 MAX_BYTES = 100_000_000  # six times what Google Merchant Center takes
 MIN_SIDE = 16  # smaller is a tracking pixel or a placeholder, not a photo
+
+# What Pillow has to say about a stranger's metadata helps nobody, and `catch_warnings` is not safe across threads.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def open_photo(source: Path | bytes) -> Image.Image:
@@ -31,22 +35,22 @@ def open_photo(source: Path | bytes) -> Image.Image:
     if not data:
         raise PhotoError("the file is empty", where=where)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as image:
-                _check_size(image, where)
-                return _to_rgb(image)
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            _check_size(image, where)
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+    except PhotoError:
+        raise
     except UnidentifiedImageError as error:
         raise PhotoError("not an image of a known format", where=where) from error
     except Image.DecompressionBombError as error:
         raise PhotoError(f"over {MAX_PIXELS // 1_000_000} megapixels", where=where) from error
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        EOFError,
-    ) as error:  # what Pillow's decoders raise on damaged data
+    except MemoryError:
+        raise
+    except Exception as error:
+        # Fuzzing Pillow's decoders met OSError, ValueError, SyntaxError, TypeError, RuntimeError and struct.error.
         raise PhotoError(f"damaged ({error})", where=where) from error
+    return _to_rgb(upright)
 
 
 def read_photo(path: Path) -> bytes:
@@ -74,16 +78,14 @@ def _check_size(image: Image.Image, where: str) -> None:
         raise PhotoError(f"{width}x{height} is too small to show a product", where=where)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    image.load()
-    upright = ImageOps.exif_transpose(image)
+def _to_rgb(upright: Image.Image) -> Image.Image:
     if upright.mode.startswith("I;16") or upright.mode in ("I", "F"):
-        # Pillow clips 16-bit grey to 255 on convert("RGB"); scale by the values' own range class instead.
-        low, high = upright.getextrema()
-        if not isinstance(high, int | float) or not isinstance(low, int | float):
-            raise PhotoError("has no single grey channel to read", where="photo")
-        full = 255.0 if high <= 255 else 65535.0
+        # Pillow clips such greys at 255 on convert("RGB"); scale by the range that the values stand in instead.
+        _, high = upright.getextrema()
+        top = float(high) if isinstance(high, int | float) and high > 0 else 1.0
+        full = 65535.0 if upright.mode.startswith("I;16") else next((n for n in (1.0, 255.0, 65535.0) if top <= n), top)
         upright = upright.convert("F").point(lambda value: value * (255.0 / full)).convert("L")
+        upright.info.pop("transparency", None)  # a 16-bit value, that no 8-bit picture can have
     if upright.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in upright.info:
         layers = upright.convert("RGBA")
         white = Image.new("RGBA", layers.size, (255, 255, 255, 255))
