@@ -26,7 +26,7 @@ def find_binaries() -> Path | None:
 
 
 class PostgresServer:
-    """Starts, stops, kills and restarts one server. `durable=False` leaves out fsync: tests kill processes, not machines."""
+    """Starts, stops, kills and restarts one server. Without fsync: tests kill processes, not machines."""
 
     def __init__(self, binaries: Path, *, settings: dict[str, str] | None = None) -> None:
         self.binaries = binaries

@@ -100,8 +100,7 @@ def _insert_assets(connection: sa.Connection, run_id: str, now: datetime, pictur
         if picture.id in inserted and picture.kind == "generated" and picture.state not in DEAD_STATES
         for bucket in buckets(picture.phash)
     ]
-    if hashes:
-        connection.execute(sa.insert(phash), hashes)
+    insert_new(connection, phash, hashes)
     return inserted
 
 
@@ -119,48 +118,39 @@ def _row(picture: NewAsset, run_id: str, now: datetime) -> dict[str, Any]:
 
 
 def _settle(connection: sa.Connection, run_id: str, job: str, kept: Sequence[Outcome], now: datetime) -> None:
-    if not kept:
-        return
-    connection.execute(
-        sa.update(work)
-        .where(work.c.job == job, work.c.sku == sa.bindparam("of_sku"))
-        .values(
-            state=sa.bindparam("to_state"),
-            run_id=None,
-            lease_until=None,
-            attempts=sa.case(
-                (sa.bindparam("more", type_=sa.Integer) >= NEVER_AGAIN, NEVER_AGAIN),
-                else_=work.c.attempts + sa.bindparam("more", type_=sa.Integer),
+    free: dict[str, Any] = {"run_id": None, "lease_until": None, "updated_at": now}
+    for some in chunks([outcome.sku for outcome in kept if outcome.outcome != "failed"]):
+        done = sa.update(work).where(work.c.job == job, work.c.sku.in_(some))
+        connection.execute(done.values(free | {"state": "done", "reason": ""}))
+    failed = [outcome for outcome in kept if outcome.outcome == "failed"]
+    if failed:
+        attempts = sa.case((sa.bindparam("for_good", type_=sa.Boolean), NEVER_AGAIN), else_=work.c.attempts + 1)
+        connection.execute(
+            sa.update(work)
+            .where(work.c.job == job, work.c.sku == sa.bindparam("of_sku"))
+            .values(free | {"state": "failed", "attempts": attempts, "reason": sa.bindparam("to_reason")}),
+            [
+                {"of_sku": outcome.sku, "for_good": not outcome.retry, "to_reason": clean_reason(outcome.reason)}
+                for outcome in failed
+            ],
+        )
+    if kept:
+        connection.execute(
+            sa.update(run_item)
+            .where(run_item.c.run_id == run_id, run_item.c.sku == sa.bindparam("of_sku"))
+            .values(
+                outcome=sa.bindparam("to_outcome"), reason=sa.bindparam("to_reason"), asset_id=sa.bindparam("to_asset")
             ),
-            reason=sa.bindparam("to_reason"),
-            updated_at=now,
-        ),
-        [
-            {
-                "of_sku": outcome.sku,
-                "to_state": "failed" if outcome.outcome == "failed" else "done",
-                "more": 0 if outcome.outcome != "failed" else 1 if outcome.retry else NEVER_AGAIN,
-                "to_reason": clean_reason(outcome.reason),
-            }
-            for outcome in kept
-        ],
-    )
-    connection.execute(
-        sa.update(run_item)
-        .where(run_item.c.run_id == run_id, run_item.c.sku == sa.bindparam("of_sku"))
-        .values(
-            outcome=sa.bindparam("to_outcome"), reason=sa.bindparam("to_reason"), asset_id=sa.bindparam("to_asset")
-        ),
-        [
-            {
-                "of_sku": outcome.sku,
-                "to_outcome": outcome.outcome,
-                "to_reason": clean_reason(outcome.reason),
-                "to_asset": outcome.asset.id if outcome.asset else None,
-            }
-            for outcome in kept
-        ],
-    )
+            [
+                {
+                    "of_sku": outcome.sku,
+                    "to_outcome": outcome.outcome,
+                    "to_reason": clean_reason(outcome.reason),
+                    "to_asset": outcome.asset.id if outcome.asset else None,
+                }
+                for outcome in kept
+            ],
+        )
 
 
 def _settle_beaten(connection: sa.Connection, run_id: str, job: str, skus: Sequence[str], now: datetime) -> None:

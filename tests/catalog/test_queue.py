@@ -130,7 +130,8 @@ def test_record_writes_work_item_asset_and_hashes_together(database: Database) -
     insert_products(database, make_products(3))
     run_id = start(database)
     claim(database, run_id)
-    hostile = picture("sku-00000", phash="00ff00ff00ff00ff", prompt="a\0b\ud800", scores={"similarity": float("nan")})
+    scores = {"similarity": float("nan")}
+    hostile = picture("sku-00000", phash="00ff00ff00ff00ff", prompt="a\0b\ud800", scores=scores)
     outcomes = [
         Outcome("sku-00000", "generated", asset=hostile),
         Outcome("sku-00001", "needs_review", "dim", asset=picture("sku-00001", state="needs_review", reason="dim")),
@@ -145,7 +146,12 @@ def test_record_writes_work_item_asset_and_hashes_together(database: Database) -
     assert queue.counts(database, run_id) == {"generated": 1, "needs_review": 1, "failed": 1}
     stored = assets.live_asset(database, "sku-00000")
     assert stored is not None
-    assert (stored.prompt, stored.seed, stored.scores, stored.run_id) == ("ab?", 2**63 - 1, {"similarity": None}, run_id)
+    assert (stored.prompt, stored.seed, stored.scores, stored.run_id) == (
+        "ab?",
+        2**63 - 1,
+        {"similarity": None},
+        run_id,
+    )
     assert stored.created_at is not None and stored.created_at.utcoffset() is not None
     assert len(rows_of(database, tables.phash, "bucket")) == 5
     [(reason,)] = [row for row in rows_of(database, tables.run_item, "reason") if row[0].startswith("disk")]
