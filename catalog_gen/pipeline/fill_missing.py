@@ -223,7 +223,7 @@ class FillRun:
         """Whether a page claimed now might not be recorded by the deadline, at the rate seen so far."""
         if self.request.deadline is None:
             return False
-        left = (self.request.deadline - datetime.now(self.request.deadline.tzinfo)).total_seconds()
+        left = self.request.deadline.timestamp() - time.time()
         if left <= 0:
             return True
         if not self.recorded:

@@ -44,11 +44,15 @@ def stop_on_signals(stop: StopRequest, leave: Callable[[int], None] = os._exit) 
         yield
         return
 
+    received: list[int] = []
+
     def handle(number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
-        if stop.asked() and stop.reason.startswith("signal"):
+        received.append(number)
+        if len(received) > 1:
             log.warning("%s again: stopping at once; the next run takes back what was claimed", name)
             leave(128 + number)
+            return
         log.warning("%s: finishing what is drawn, then stopping; once more stops at once", name)
         stop.ask(f"signal {name}")
 
