@@ -109,7 +109,7 @@ class StorageConfig(Section):
 class JobConfig(Section):
     """The batch engine."""
 
-    page_rows: Annotated[int, Field(ge=1, le=10_000)] = 256
+    page_rows: Annotated[int, Field(ge=0, le=10_000)] = 0  # rows claimed at once; 0: what fills the device
     lease_seconds: Annotated[float, Field(gt=0)] = 600.0
     max_attempts: Annotated[int, Field(ge=1)] = 3
     retries: Annotated[int, Field(ge=0, le=20)] = 6

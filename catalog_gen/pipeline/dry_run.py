@@ -88,7 +88,7 @@ def _measure(settings: Settings, models: Models) -> tuple[float, float]:
     for _ in range(MEASURED_CHUNKS):
         pictures = models.drawer.draw(text, np.arange(count))
         models.clip.embed_images(torch.as_tensor(pictures).float().div(255))
-    seconds = (time.perf_counter() - started) / (MEASURED_CHUNKS * count)
+    seconds = (time.perf_counter() - started) / (MEASURED_CHUNKS * count * models.streams)
     sample = pictures[:8].numpy().transpose(0, 2, 3, 1)
     sizes = [len(encode_image(rgb, settings.storage.format, settings.storage.quality)) for rgb in sample]
     return seconds, sum(sizes) / len(sizes)

@@ -61,7 +61,8 @@ class Pipeline(Generic[Row]):
         self._abort = threading.Event()
         self._error: BaseException | None = None
         self._lock = threading.Lock()
-        self.times = {name: StageTime() for name in ("claim", *(stage.name for stage in self.stages))}
+        self.times.clear()
+        self.times.update({name: StageTime() for name in ("claim", *(stage.name for stage in self.stages))})
         # None is the end of the stream.
         queues: list[queue.Queue[Batch[Row] | None]] = [queue.Queue(self.depth) for _ in self.stages]
         threads = [threading.Thread(target=self._feed, args=(queues[0],), name="claim", daemon=True)]

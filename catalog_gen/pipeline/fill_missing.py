@@ -45,6 +45,7 @@ from catalog_gen.storage import Storage, open_storage
 log = logging.getLogger(__name__)
 
 JOB = "fill-missing"
+MIN_PAGE_ROWS = 64  # fewer would spend a transaction on too little work
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,12 @@ class FillRun:
     plan: Plan = field(default_factory=Plan)
     times: dict[str, StageTime] = field(default_factory=dict)
 
+    @property
+    def page_rows(self) -> int:
+        """Rows of a page: as configured, else enough to fill the device's batch."""
+        fitting = self.models.drawer.chunk // self.settings.gan.candidates
+        return self.settings.job.page_rows or max(MIN_PAGE_ROWS, fitting)
+
     def execute(self) -> RunSummary:
         """Recover, plan, run the stages, close the ledger; an error closes it too, and is raised."""
         try:
@@ -199,7 +206,7 @@ class FillRun:
                     self.source,
                     self.run_id,
                     JOB,
-                    self.settings.job.page_rows,
+                    self.page_rows,
                     self.settings.job.lease_seconds,
                 ),
             )
@@ -229,7 +236,7 @@ class FillRun:
         if not self.recorded:
             return False
         rate = self.recorded / max(time.monotonic() - self.first_claim, 1e-9)
-        under_way = self.claimed - self.recorded + self.settings.job.page_rows
+        under_way = self.claimed - self.recorded + self.page_rows
         return under_way / rate > left
 
     def _stages(self, progress: Progress) -> list[Stage[Work]]:
@@ -250,9 +257,9 @@ class FillRun:
             on_recorded=recorded,
         )
         return [
-            Stage("embed", stages.embed),
-            Stage("draw", stages.draw),
-            Stage("choose", stages.choose),
+            Stage("embed", stages.embed, threads=self.models.streams),
+            Stage("draw", stages.draw, threads=self.models.streams),
+            Stage("choose", stages.choose, threads=self.models.streams),
             Stage("encode", stages.encode, threads=self.settings.job.encode_threads),
             Stage("store", stages.store, threads=self.settings.job.store_threads),
             Stage("record", stages.record),
@@ -271,6 +278,8 @@ class FillRun:
             return self._close("partial", EXIT_PARTIAL, f"stopped by {self.stop.reason}, {left} rows left")
         if self.counts["failed"]:
             return self._close("finished", EXIT_SOME_FAILED, f"{self.counts['failed']} rows failed")
+        if self.plan.unknown_skus:
+            return self._close("finished", EXIT_SOME_FAILED, f"{len(self.plan.unknown_skus)} skus are unknown")
         return self._close("finished", EXIT_OK, "")
 
     def _finish_failed(self, error: BaseException) -> None:

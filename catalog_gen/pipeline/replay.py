@@ -25,7 +25,7 @@ from catalog_gen.storage import open_storage
 
 @dataclass(frozen=True)
 class Replay:
-    """A redrawn picture beside the stored one. `pixel_difference` is the largest of 255, None if it can't be compared."""
+    """A redrawn picture beside the stored one. `pixel_difference`: the largest, of 255; None if unknown."""
 
     asset: Asset
     data: bytes

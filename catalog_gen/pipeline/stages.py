@@ -7,10 +7,9 @@ and travels along untouched, so that every claimed row is counted exactly once w
 from __future__ import annotations
 
 import logging
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -49,8 +48,6 @@ class FillStages:
     retry: Retry
     stop: StopRequest
     on_recorded: Callable[[Counter[str]], None] = lambda counts: None
-    # One model at a time on the device: two that share two cores are slower than one after the other.
-    device: threading.Lock = field(default_factory=threading.Lock)
 
     def embed(self, batch: list[Work]) -> list[Work]:
         """Give every row its text's embedding: from the cache, else from CLIP, which then fills the cache."""
@@ -61,8 +58,7 @@ class FillStages:
         )
         texts = {work.prompt_hash: work.prompt for work in rows if work.prompt_hash not in known}
         if texts:
-            with self.device:
-                vectors = self.models.clip.embed_texts(list(texts.values()))
+            vectors = self.models.clip.embed_texts(list(texts.values()))
             new = dict(zip(texts, vectors, strict=True))
             self.retry(
                 "keeping embeddings", lambda: embeddings.put_embeddings(self.database, self.models.clip.hash, new)
@@ -82,11 +78,11 @@ class FillStages:
                 continue
             text = np.stack([_embedding(work) for work in some for _ in work.seeds])  # (B*N, D)
             seeds = np.array([seed for work in some for seed in work.seeds], dtype=np.int64)  # (B*N,)
-            with self.device:
-                pictures = self.models.drawer.draw(text, seeds)  # (B*N, 3, S, S) uint8
+            pictures = self.models.drawer.draw(text, seeds)  # (B*N, 3, S, S) uint8
+            settings = self.models.drawer.settings
             each = np.split(pictures.numpy(), len(some))
             for work, candidates in zip(some, each, strict=True):
-                work.candidates = candidates
+                work.candidates, work.drawn_with = candidates, settings
         return batch
 
     def choose(self, batch: list[Work]) -> list[Work]:
@@ -94,8 +90,7 @@ class FillStages:
         rows = [work for work in batch if not work.outcome]
         if not rows:
             return batch
-        with self.device:
-            similarities = self._similarities(rows)  # (B, N)
+        similarities = self._similarities(rows)  # (B, N)
         for work, scores in zip(rows, similarities, strict=True):
             _keep_best(work, scores)
             work.state, work.reason = gate.judge(work.similarity, work.fault, self.models.threshold)
@@ -218,7 +213,7 @@ class FillStages:
             gan_hash=self.models.drawer.hash,
             scores=work.scores,
             settings={
-                **self.models.drawer.settings,
+                **work.drawn_with,
                 "candidate": work.chosen,
                 "quality": self.settings.storage.quality,
                 "software": __version__,

@@ -23,6 +23,7 @@ class Work:
     embedding: npt.NDArray[np.float32] | None = None  # (D,) unit norm
     candidates: npt.NDArray[np.uint8] | None = None  # (N, 3, S, S), dropped once one is chosen
     picture: npt.NDArray[np.uint8] | None = None  # (S, S, 3), the chosen one
+    drawn_with: dict[str, str | int] = field(default_factory=dict)  # device, dtype, chunk: what replay needs
     chosen: int = 0
     similarity: float = 0.0
     fault: str = ""
