@@ -13,7 +13,7 @@ import click
 import typer
 
 from catalog_gen import __version__
-from catalog_gen.errors import EXIT_OK, CatalogGenError, InternalError, UsageError
+from catalog_gen.errors import EXIT_OK, EXIT_SOME_FAILED, CatalogGenError, InternalError, UsageError
 
 if TYPE_CHECKING:
     from catalog_gen.catalog.database import Database
@@ -208,6 +208,40 @@ def replay(
         out.write_bytes(result.data)
     typer.echo(result.describe())
     raise typer.Exit(result.exit_code)
+
+
+@app.command()
+def approve(
+    skus: Annotated[list[str], typer.Argument(help="Products whose live pictures may be used.")],
+    config: ConfigFlag = None,
+    database: DatabaseFlag = None,
+) -> None:
+    """Approve pictures; with catalog.writeback, write their URLs to the shop's own table."""
+    from catalog_gen.pipeline.approval import approve as decide
+
+    settings = _settings(config, {"database.url": database})
+    with _open(settings) as opened:
+        opened.check_schema()
+        decisions = decide(settings, opened, skus)
+    typer.echo(decisions.describe())
+    raise typer.Exit(EXIT_SOME_FAILED if decisions.missing else EXIT_OK)
+
+
+@app.command()
+def reject(
+    skus: Annotated[list[str], typer.Argument(help="Products whose live pictures are not good enough.")],
+    reason: Annotated[str, typer.Option(help="Why; kept with the picture.")],
+    config: ConfigFlag = None,
+    database: DatabaseFlag = None,
+) -> None:
+    """Reject pictures: the next run draws others for these products."""
+    from catalog_gen.pipeline.approval import reject as decide
+
+    with _open(_settings(config, {"database.url": database})) as opened:
+        opened.check_schema()
+        decisions = decide(opened, skus, reason)
+    typer.echo(decisions.describe())
+    raise typer.Exit(EXIT_SOME_FAILED if decisions.missing else EXIT_OK)
 
 
 @app.command()
