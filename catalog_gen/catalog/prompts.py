@@ -16,9 +16,7 @@ from catalog_gen.errors import ConfigError
 MAX_CHARACTERS = 300  # about what the text tower reads; the rest of a description is rarely about looks
 _EMPTY = frozenset({"", "nan", "n/a", "na", "none", "null", "-", "--", "nil", "unknown"})
 _UNSEEN = frozenset({"Cf", "Cs", "Co"})  # zero-width and direction marks, broken surrogates, private use
-_MARKUP = re.compile(
-    r"<(script|style)\b.*?</\1\s*>|<!--.*?-->|</?[a-z][^<>]*>|<![^<>]*>", re.IGNORECASE | re.DOTALL
-)
+_MARKUP = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?-->|</?[a-z][^<>]*>|<![^<>]*>", re.IGNORECASE | re.DOTALL)
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
 

@@ -1,0 +1,28 @@
+"""A real product CLIP, small in nothing but its training: MiniLM and Lite0 as they are, random heads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from catalog_gen.clip.architecture import build, product_clip_config
+from catalog_gen.clip.publish import Trained, publish
+from catalog_gen.clip.train import ClipTrainConfig, minilm_folder
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    config = ClipTrainConfig(name="test-clip", embed_dim=64, image_size=64, score_size=48, draft_size=32)
+    model_config = product_clip_config(config.embed_dim, config.image_size, config.context_length, config.dropout)
+    model, _ = build(model_config, minilm_folder(), pretrained_text=True)
+    calibration = {"threshold": 0.2, "false_pass": 0.1, "matched": {}, "mismatched": {}}
+    folder = tmp_path_factory.mktemp("bundles") / "test-clip"
+    publish(
+        folder,
+        Trained(model, model_config, config, {"photo_r1": 0.5}, calibration, 10, 60.0),
+        minilm_folder(),
+    )
+    return folder
