@@ -31,7 +31,10 @@ class Lock(Protocol):
     def release(self) -> None: ...
 
     def still_held(self) -> bool:
-        """Whether it is held; one that was lost with its connection is taken again if it is free."""
+        """Whether it is held; one that was lost with its connection is taken again if it is free.
+
+        Raises TransientError while the server is away: then nobody knows.
+        """
 
     def __enter__(self) -> Lock: ...
 
@@ -153,13 +156,14 @@ class _ServerLock(_Held):
 
     def still_held(self) -> bool:
         with self._guard:
-            if self._released or self._connection is None:
+            if self._released:
                 return False
-            try:
-                self._connection.execute(sa.select(1))
-                return True
-            except sa.exc.SQLAlchemyError:
-                self._close()
+            if self._connection is not None:
+                try:
+                    self._connection.execute(sa.select(1))
+                    return True
+                except sa.exc.SQLAlchemyError:
+                    self._close()
             return self.acquire()
 
     def release(self) -> None:

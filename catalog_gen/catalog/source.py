@@ -157,7 +157,9 @@ class TableSource:
         sku, table = self.fields.sku, self.fields.table
         usable = self.fields.has_sku()
         all_rows = sa.select(sa.func.count()).select_from(table).scalar_subquery()
-        distinct = sa.select(sa.cast(sku, sa.Text).label("sku")).where(usable).distinct().subquery()
+        # By bytes, as the pages tell skus apart, and not by the column's own idea of equality.
+        exact = sa.collate(sa.cast(sku, sa.Text), "C" if self.database.is_postgres else "BINARY")
+        distinct = sa.select(exact.label("sku")).where(usable).distinct().subquery()
         query = sa.select(all_rows - sa.select(sa.func.count()).select_from(distinct).scalar_subquery())
         return self._number(query)
 

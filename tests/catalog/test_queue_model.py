@@ -1,0 +1,186 @@
+"""The queue against a model of it in plain Python, through any order of claims, records, releases and deaths."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import ClassVar
+
+import pytest
+from catalog_fixtures import JOB, generated, imported, insert_products, make_products, plan_run, rows_of
+from conftest import emptied
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from postgres_server import PostgresServer
+
+from catalog_gen.catalog import assets, queue, runs, tables
+from catalog_gen.catalog.database import open_database
+from catalog_gen.catalog.locks import Lock, acquire_lock
+from catalog_gen.catalog.model import Outcome
+
+ROWS = 7
+MAX_ATTEMPTS = 2
+WORKERS = st.integers(0, 2)
+
+
+class QueueModel(RuleBasedStateMachine):
+    """Three workers on seven rows. What the model knows of a row: its holder, its failures, its live picture."""
+
+    fresh_url: ClassVar[staticmethod]  # type: ignore[type-arg]
+
+    @initialize()
+    def open(self) -> None:
+        self.database = open_database(type(self).fresh_url())
+        insert_products(self.database, make_products(ROWS))
+        self.source = imported(self.database)
+        self.runs: dict[int, tuple[str, Lock]] = {}
+        self.scopes: dict[str, set[str]] = {}
+        self.outcomes: dict[tuple[str, str], str] = {}
+        self.holder: dict[str, str] = {}
+        self.queued: set[str] = set()
+        self.failures: Counter[str] = Counter()
+        self.live: dict[str, str] = {}
+        self.drawn: Counter[str] = Counter()
+
+    def teardown(self) -> None:
+        if hasattr(self, "database"):
+            for _, lock in self.runs.values():
+                lock.release()
+            self.database.dispose()
+
+    @rule(worker=WORKERS, limit=st.integers(1, ROWS) | st.none())
+    def start(self, worker: int, limit: int | None) -> None:
+        if worker in self.runs:
+            return
+        run_id = runs.new_run_id()
+        lock = acquire_lock(self.database, f"run:{run_id}")
+        assert lock is not None
+        runs.start_run(self.database, run_id=run_id, job=JOB, config={}, models={}, version="0")
+        self.runs[worker] = (run_id, lock)
+        found = plan_run(self.database, run_id, limit=limit, max_attempts=MAX_ATTEMPTS, page_rows=3)
+        wanted = [p.sku for p in make_products(ROWS) if p.sku not in self.live]
+        wanted = [
+            sku for sku in wanted if sku in self.holder or sku in self.queued or self.failures[sku] < MAX_ATTEMPTS
+        ][:limit]
+        assert found.planned == len(wanted)
+        self.scopes[run_id] = set(wanted)
+        self.queued |= {sku for sku in wanted if sku not in self.holder}
+
+    @rule(worker=WORKERS, limit=st.integers(1, 4))
+    def claim(self, worker: int, limit: int) -> None:
+        if worker not in self.runs:
+            return
+        run_id = self.runs[worker][0]
+        claimed = queue.claim(self.database, self.source, run_id, JOB, limit, 600)
+        free = {sku for sku in self.scopes[run_id] & self.queued if (run_id, sku) not in self.outcomes}
+        assert len(claimed) == min(limit, len(free))
+        for row in claimed:
+            assert row.product.sku in free
+            assert row.attempt == self.drawn[row.product.sku]
+            self.queued.discard(row.product.sku)
+            self.holder[row.product.sku] = run_id
+
+    @rule(worker=WORKERS, choices=st.lists(st.booleans(), min_size=ROWS, max_size=ROWS), twice=st.booleans())
+    def record(self, worker: int, choices: list[bool], twice: bool) -> None:
+        """Record every row of the scope, held or not: those that are not must be lost."""
+        if worker not in self.runs:
+            return
+        run_id = self.runs[worker][0]
+        outcomes = [
+            generated(sku) if good else Outcome(sku, "failed", "no")
+            for sku, good in zip(sorted(self.scopes[run_id]), choices, strict=False)
+        ]
+        held = {sku for sku, holder in self.holder.items() if holder == run_id}
+        # A failure that this run recorded before looks like this one recorded again: both are answered "recorded".
+        repeats = {
+            outcome.sku
+            for outcome in outcomes
+            if outcome.asset is None and self.outcomes.get((run_id, outcome.sku)) == "failed"
+        }
+        result = queue.record(self.database, run_id, JOB, outcomes)
+        assert set(result.recorded) - repeats == held & {outcome.sku for outcome in outcomes} - repeats
+        if twice:
+            assert queue.record(self.database, run_id, JOB, outcomes) == result
+        for outcome in outcomes:
+            if outcome.sku in held:
+                del self.holder[outcome.sku]
+                self.outcomes[run_id, outcome.sku] = outcome.outcome
+                if outcome.asset is None:
+                    self.failures[outcome.sku] += 1
+                else:
+                    self.failures[outcome.sku] = 0
+                    self.live[outcome.sku] = outcome.asset.id
+                    self.drawn[outcome.sku] += 1
+
+    @rule(worker=WORKERS)
+    def release(self, worker: int) -> None:
+        if worker in self.runs:
+            run_id = self.runs[worker][0]
+            assert queue.release(self.database, run_id, JOB) == len(self._give_back(run_id))
+
+    @rule(worker=WORKERS)
+    def die(self, worker: int) -> None:
+        if worker in self.runs:
+            _, lock = self.runs.pop(worker)
+            lock.release()  # as the operating system does
+            dead = {run_id for run_id in self.scopes if run_id not in {alive for alive, _ in self.runs.values()}}
+            assert queue.recover(self.database, JOB) == sum(len(self._give_back(run_id)) for run_id in dead)
+
+    @rule(index=st.integers(0, ROWS - 1))
+    def reject(self, index: int) -> None:
+        sku = f"sku-{index:05d}"
+        if sku in self.live:
+            assets.set_state(self.database, self.live.pop(sku), "rejected")
+
+    def _give_back(self, run_id: str) -> set[str]:
+        mine = {sku for sku, holder in self.holder.items() if holder == run_id}
+        for sku in mine:
+            del self.holder[sku]
+        self.queued |= mine
+        return mine
+
+    @invariant()
+    def agrees(self) -> None:
+        if not hasattr(self, "database"):
+            return
+        live = [
+            (sku, asset_id)
+            for sku, asset_id, is_live in rows_of(self.database, tables.asset, "sku", "id", "live")
+            if is_live
+        ]
+        assert len(live) == len(dict(live)) and dict(live) == self.live
+        work = rows_of(self.database, tables.work, "sku", "state", "run_id")
+        assert {sku: run_id for sku, state, run_id in work if state == "claimed"} == self.holder
+        assert {sku for sku, state, _ in work if state == "queued"} == self.queued
+        for run_id, scope in self.scopes.items():
+            expected = Counter(self.outcomes.get((run_id, sku)) for sku in scope)
+            assert queue.counts(self.database, run_id) == expected
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_the_queue_behaves_as_its_model(kind: str, request: pytest.FixtureRequest) -> None:
+    with TemporaryDirectory() as folder:
+        if kind == "sqlite":
+            template: Path = request.getfixturevalue("sqlite_template")
+            numbers = iter(range(100_000))
+
+            def fresh_url() -> str:
+                file = Path(folder) / f"{next(numbers)}.sqlite3"
+                shutil.copy(template, file)
+                return f"sqlite:///{file}"
+        else:
+            server: PostgresServer = request.getfixturevalue("postgres")
+
+            def fresh_url() -> str:
+                return emptied(server)
+
+        machine = type("Machine", (QueueModel,), {"fresh_url": staticmethod(fresh_url)})
+        run_state_machine_as_test(
+            machine,
+            settings=settings(
+                max_examples=12, stateful_step_count=18, deadline=None, suppress_health_check=list(HealthCheck)
+            ),
+        )
