@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from integration.shop import Shop
 
 from catalog_gen.bundles import load_bundle, save_bundle
 from catalog_gen.config import Settings, load_settings
 from catalog_gen.gan.config import GeneratorConfig
 from catalog_gen.gan.generator import Generator
+from integration.shop import Shop
 
 TINY = GeneratorConfig(image_size=32, z_dim=16, text_dim=256, w_dim=32, channels=(16, 16, 8, 8))
 

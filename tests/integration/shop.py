@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from catalog.catalog_fixtures import insert_products
 
+from catalog.catalog_fixtures import insert_products
 from catalog_gen.catalog import runs, tables
 from catalog_gen.catalog.database import Database, open_database
 from catalog_gen.catalog.model import Product
@@ -109,3 +109,10 @@ class Shop:
 
     def pictures(self) -> list[Path]:
         return [file for file in Path(self.settings.storage.url).rglob("*.webp") if file.is_file()]
+
+    def clear(self) -> None:
+        """Take every product out of the catalogue again."""
+        database = self.database()
+        with database.transaction() as connection:
+            connection.execute(sa.delete(tables.product))
+        database.dispose()

@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from integration.shop import Shop
-from postgres_server import PostgresServer
 
 from catalog_gen.catalog import runs, tables
 from catalog_gen.catalog.assets import assets_of
@@ -22,6 +20,8 @@ from catalog_gen.pipeline.approval import approve, reject
 from catalog_gen.pipeline.replay import replay
 from catalog_gen.pipeline.signals import StopRequest
 from catalog_gen.storage import open_storage
+from integration.shop import Shop
+from postgres_server import PostgresServer
 from tests.storage_fixtures import FaultyStorage, s3_server
 
 

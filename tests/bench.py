@@ -1,0 +1,151 @@
+"""`make bench`: what the job costs beside its models, measured in one run on this machine.
+
+Every figure is images (candidates) a second over the same rows; the ratios are of this run alone. The plain loops are
+what one would write by hand: one batch after the other, torch's own threads. Embeddings start uncached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from catalog_gen.bundles import load_bundle, load_into, read_weights
+from catalog_gen.catalog.model import Product
+from catalog_gen.config import Settings, load_settings
+from catalog_gen.encode import encode_image
+from catalog_gen.gan.config import GeneratorConfig
+from catalog_gen.gan.generator import Generator
+from catalog_gen.pipeline.models import Models, load_models
+from catalog_gen.pipeline.prompting import product_prompt
+from catalog_gen.provenance import Provenance, build_xmp
+from integration.shop import Shop
+
+EAGER_BATCH = 32
+HELP_STARTS = 7
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1024)
+    parser.add_argument("--candidates", type=int, nargs="+", default=[4, 1])
+    given = parser.parse_args()
+    say(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {given.rows} rows\n")
+    say(f"catalog-gen --help: {help_seconds():.2f} s (best of {HELP_STARTS})\n")
+    for candidates in given.candidates:
+        compare(given.rows, candidates)
+
+
+def compare(rows: int, candidates: int) -> None:
+    """Time the plain loops and the job with `candidates` pictures a row, and print them with their ratios."""
+    with tempfile.TemporaryDirectory() as folder:
+        flags = {
+            "database.url": f"sqlite:///{folder}/bench.sqlite3",
+            "storage.url": f"{folder}/pictures",
+            "gan.candidates": candidates,
+        }
+        settings = load_settings(None, env={}, use_default_file=False, flags=flags)
+        shop = Shop(settings)
+        database = shop.database()
+        database.upgrade()
+        database.dispose()
+        shop.add(rows)
+        cores = torch.get_num_threads()
+        models = load_models(settings)
+        torch.set_num_threads(cores)
+        loops = PlainLoops(settings, models, rows, candidates)
+        figures = {
+            "generator, eager fp32": loops.eager(),
+            "generator, as shipped": loops.rate(loops.draw),
+            "generator + encoding": loops.rate(loops.draw_and_encode),
+            "every model + encoding": loops.rate(loops.everything),
+        }
+        figures["the whole job"] = shop.fill().images_per_second
+    job = figures["the whole job"]
+    say(f"\n{candidates} candidates a row\n{'':26}{'images/s':>10}{'job is':>10}\n")
+    for name, rate in figures.items():
+        say(f"{name:26}{rate:10.1f}{100 * job / rate:9.0f} %\n")
+
+
+class PlainLoops:
+    """The same models over the same rows, page by page in one thread."""
+
+    def __init__(self, settings: Settings, models: Models, rows: int, candidates: int) -> None:
+        self.settings, self.models, self.rows, self.candidates = settings, models, rows, candidates
+        self.prompts = [
+            product_prompt(Product(str(i), f"navy blue shirt number {i}", "shirt"), settings.prompt)
+            for i in range(rows)
+        ]
+        self.text = models.clip.embed_texts(self.prompts[:64])  # what the loops without CLIP draw from
+
+    def rate(self, page: Callable[[int], None], size: int = 64) -> float:
+        """Return images a second of `page(first row)` over all rows, after one page that is not timed."""
+        page(0)
+        started = time.perf_counter()
+        for first in range(0, self.rows, size):
+            page(first)
+        return self.rows * self.candidates / (time.perf_counter() - started)
+
+    def draw(self, first: int) -> torch.Tensor:
+        return self._draw(self.text, first)
+
+    def _draw(self, text: np.ndarray, first: int) -> torch.Tensor:
+        count = len(text) * self.candidates
+        return self.models.drawer.draw(np.repeat(text, self.candidates, axis=0), np.arange(first, first + count))
+
+    def draw_and_encode(self, first: int) -> None:
+        self._encode(self.draw(first), first)
+
+    def everything(self, first: int) -> None:
+        text = self.models.clip.embed_texts(self.prompts[first : first + 64])
+        pictures = self._draw(text, first)
+        self.models.clip.embed_images(pictures.float().div(255))
+        self._encode(pictures, first)
+
+    def _encode(self, pictures: torch.Tensor, first: int) -> None:
+        """Encode one picture a row, provenance inside, as the job does."""
+        storage = self.settings.storage
+        for row, rgb in enumerate(pictures[:: self.candidates].numpy().transpose(0, 2, 3, 1), start=first):
+            said = Provenance(sku=str(row), prompt=self.prompts[row], gan="g", clip="c", seed=row)
+            encode_image(np.ascontiguousarray(rgb), storage.format, storage.quality, build_xmp(said))
+
+    @torch.inference_mode()
+    def eager(self) -> float:
+        """Return images a second of the generator as trained: fp32, no channels-last, no folding."""
+        bundle = load_bundle(self.settings.gan.model, "gan")
+        network = Generator(GeneratorConfig.model_validate(bundle.config["generator"]))
+        load_into(network, read_weights(bundle), bundle)
+        network.eval()
+        text = torch.from_numpy(self.text[:1]).expand(EAGER_BATCH, -1)
+        noise = torch.randn(EAGER_BATCH, self.models.drawer.z_dim)
+
+        def page(first: int) -> None:
+            for _ in range(64 * self.candidates // EAGER_BATCH):
+                network(noise, text)
+
+        return self.rate(page)
+
+
+def help_seconds() -> float:
+    """Return the best time of `catalog-gen --help` in a process of its own."""
+    best = float("inf")
+    for _ in range(HELP_STARTS):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "catalog_gen", "--help"], check=True, capture_output=True)
+        best = min(best, time.perf_counter() - started)
+    return best
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
