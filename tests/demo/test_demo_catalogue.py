@@ -19,8 +19,8 @@ from catalog_gen.demo import catalogue_path
 # Makers whose names a fashion shop's rows are full of; a demo must not carry them.
 BRANDS = """adidas nike puma reebok asics fila converse vans skechers crocs birkenstock clarks gucci prada chanel dior
     versace armani burberry levi's levis wrangler zara h&m uniqlo mango benetton lacoste hilfiger diesel casio rolex
-    seiko goodyear timex titan fossil swatch fastrack ray-ban rayban oakley velcro lycra spandex gore-tex wayfarer clubmaster panama
-    samsonite eastpak fjällräven wildcraft tommy calvin guess swarovski pandora timberland ugg barbour stetson"""
+    seiko goodyear timex titan fossil swatch fastrack ray-ban rayban oakley velcro lycra spandex gore-tex wayfarer
+    clubmaster samsonite eastpak fjällräven wildcraft tommy calvin guess swarovski pandora timberland ugg stetson"""
 
 
 @pytest.fixture(scope="module")
