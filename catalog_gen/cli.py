@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 
 from catalog_gen import __version__
@@ -31,6 +30,9 @@ db_app = typer.Typer(help="The job's own tables.", no_args_is_help=True)
 train_app = typer.Typer(help="Train the models on the catalogue's own photos.", no_args_is_help=True)
 app.add_typer(db_app, name="db")
 app.add_typer(train_app, name="train")
+
+# The parent of every error in a command line's own words. Newer Typers carry their own click, older ones import it.
+_ClickException: Any = typer.BadParameter.__mro__[2]
 
 ConfigFlag = Annotated[
     Path | None, typer.Option("--config", help="Configuration file. Default: ./catalog-gen.toml if there is one.")
@@ -89,14 +91,14 @@ def import_(
     style = _log(log_json, verbose)
     flags = {
         "database.url": database,
-        "import.columns": _pairs(map_, "--map") or None,
         "import.ignore": tuple(ignore) if ignore else None,
-    }
+    } | {f"import.columns.{field}": column for field, column in _pairs(map_, "--map").items()}
     settings = _settings(config, flags)
     with _open(settings) as opened:
         given = FeedFlags(images=images, image_column=image_column, encoding=encoding or "", rejects=rejects)
         result = import_feed(settings, opened, file, given, style)
     typer.echo(result.summary())
+    raise typer.Exit(EXIT_SOME_FAILED if result.rejected or result.photos_bad else EXIT_OK)
 
 
 @app.command("fill-missing")
@@ -378,12 +380,13 @@ def run(arguments: list[str] | None = None) -> int:
     try:
         result = app(given, prog_name="catalog-gen", standalone_mode=False)
         return result if isinstance(result, int) else EXIT_OK
-    except click.exceptions.Exit as leaving:
-        return leaving.exit_code
-    except click.ClickException as error:
-        error.show()
+    except typer.Exit as leaving:
+        return int(leaving.exit_code)
+    except _ClickException as error:
+        said = error.format_message()  # the whole help, when nothing was given at all
+        typer.echo(said if "\n" in said else f"catalog-gen: {said.rstrip('.')}. Try: catalog-gen --help", err=True)
         return UsageError.exit_code
-    except click.exceptions.Abort:
+    except typer.Abort:
         return 130
     except CatalogGenError as error:
         if "--verbose" in given:
