@@ -113,7 +113,8 @@ def save_bundle(
         manifest = {"format": FORMAT, "kind": kind, "name": name, "config": dict(config), "files": files}
         text = json.dumps(manifest, indent=2, ensure_ascii=False, sort_keys=True, allow_nan=False)
         (part / MANIFEST).write_text(text + "\n", encoding="utf-8")
-        part.chmod(0o755)
+        for entry in (part, *part.rglob("*")):  # temporary folders and safetensors' files are the owner's alone
+            entry.chmod(0o755 if entry.is_dir() else 0o644)
         _replace_folder(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -8,10 +8,11 @@ from pathlib import Path
 from catalog_gen.catalog.database import open_database
 from catalog_gen.config import load_settings
 from catalog_gen.demo import catalogue_path
-from catalog_gen.pipeline.fill_missing import FillRequest, RunSummary, fill_missing
+from catalog_gen.pipeline.fill_missing import FillRequest, fill_missing
 from catalog_gen.pipeline.imports import FeedFlags, import_feed
 from catalog_gen.pipeline.progress import ProgressStyle
 from catalog_gen.pipeline.sheet import write_run_sheet
+from catalog_gen.pipeline.summary import RunSummary
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -39,6 +39,7 @@ from catalog_gen.pipeline.prompting import product_prompt
 from catalog_gen.pipeline.retry import Retry
 from catalog_gen.pipeline.signals import StopRequest, stop_on_signals
 from catalog_gen.pipeline.stages import FillStages
+from catalog_gen.pipeline.summary import OUTCOMES, RunSummary
 from catalog_gen.pipeline.work import Work, derive_seed, text_hash
 from catalog_gen.storage import Storage, open_storage
 
@@ -57,33 +58,6 @@ class FillRequest:
     limit: int | None = None
     deadline: datetime | None = None  # aware; no page is claimed that could not be recorded by then
     allow_parallel: bool = False
-
-
-@dataclass
-class RunSummary:
-    """What came of a run: the same numbers that its ledger row holds."""
-
-    run_id: str
-    state: RunState
-    exit_code: int
-    counts: dict[str, int]
-    planned: dict[str, int]
-    timings: dict[str, float]  # busy seconds by stage, summed over its threads
-    seconds: float
-    images_per_second: float
-    message: str
-
-    def describe(self) -> str:
-        """Return what a person wants to know, in a few lines."""
-        made, review = self.counts["generated"], self.counts["needs_review"]
-        lines = [
-            f"run {self.run_id}: {self.state}{f' ({self.message})' if self.message else ''}",
-            f"  {made + review} pictures stored: {made} drafts, {review} for review",
-            "  " + ", ".join(f"{self.counts[name]} {name}" for name in ("failed", "released", "lost")),
-            "  " + ", ".join(f"{count} {name}" for name, count in self.planned.items() if count or name == "planned"),
-            f"  {self.seconds:.0f} s, {self.images_per_second:.1f} pictures drawn a second",
-        ]
-        return "\n".join(lines)
 
 
 def fill_missing(
@@ -136,6 +110,8 @@ class FillRun:
     claimed: int = 0
     recorded: int = 0
     first_claim: float = 0.0
+    claim_unsure: bool = False  # the last claim failed, and may have taken rows all the same
+    in_flight: set[str] = field(default_factory=set)
     started: float = field(default_factory=time.monotonic)
     counts: Counter[str] = field(default_factory=Counter)
     plan: Plan = field(default_factory=Plan)
@@ -199,22 +175,24 @@ class FillRun:
             if self._too_late():
                 self.stop.ask("deadline")
                 return
-            page = self.retry(
-                "claiming rows",
-                lambda: claims.claim(
-                    self.database,
-                    self.source,
-                    self.run_id,
-                    JOB,
-                    self.page_rows,
-                    self.settings.job.lease_seconds,
-                ),
-            )
+            page = self.retry("claiming rows", self._claim_page)
             if not page:
                 return
             self.first_claim = self.first_claim or time.monotonic()
             self.claimed += len(page)
+            self.in_flight.update(row.product.sku for row in page)
             yield [self._work(row) for row in page]
+
+    def _claim_page(self) -> list[Claimed]:
+        """Claim once. After a claim whose answer was lost on the way, first give back what it may have taken."""
+        if self.claim_unsure:
+            held = claims.held(self.database, self.run_id, JOB)
+            claims.release(self.database, self.run_id, JOB, [sku for sku in held if sku not in self.in_flight])
+        self.claim_unsure = True
+        lease = self.settings.job.lease_seconds
+        page = claims.claim(self.database, self.source, self.run_id, JOB, self.page_rows, lease)
+        self.claim_unsure = False
+        return page
 
     def _work(self, row: Claimed) -> Work:
         prompt = product_prompt(row.product, self.settings.prompt)
@@ -240,7 +218,8 @@ class FillRun:
         return under_way / rate > left
 
     def _stages(self, progress: Progress) -> list[Stage[Work]]:
-        def recorded(tally: Counter[str]) -> None:
+        def recorded(tally: Counter[str], skus: Iterable[str]) -> None:
+            self.in_flight.difference_update(skus)
             self.counts.update(tally)
             self.recorded += sum(tally.values())
             progress.advance(tally)
@@ -320,9 +299,6 @@ class FillRun:
             ),
         )
         return summary
-
-
-OUTCOMES = ("generated", "needs_review", "failed", "lost", "released")
 
 
 def hold_job_lock(held: ExitStack, database: Database, *, allow_parallel: bool) -> None:

@@ -47,7 +47,7 @@ class FillStages:
     models: Models
     retry: Retry
     stop: StopRequest
-    on_recorded: Callable[[Counter[str]], None] = lambda counts: None
+    on_recorded: Callable[[Counter[str], list[str]], None]
 
     def embed(self, batch: list[Work]) -> list[Work]:
         """Give every row its text's embedding: from the cache, else from CLIP, which then fills the cache."""
@@ -174,7 +174,7 @@ class FillStages:
         if released:
             self.retry("giving rows back", lambda: claims.release(self.database, self.run_id, self.job, released))
             tally["released"] += len(released)
-        self.on_recorded(tally)
+        self.on_recorded(tally, [work.sku for work in batch])
         return batch
 
     def _find_duplicates(self, drawn: list[Work]) -> None:

@@ -17,7 +17,8 @@ from catalog_gen.catalog import runs, tables
 from catalog_gen.catalog.database import Database, open_database
 from catalog_gen.catalog.model import Product
 from catalog_gen.config import Settings
-from catalog_gen.pipeline.fill_missing import FillRequest, RunSummary, fill_missing
+from catalog_gen.pipeline.fill_missing import FillRequest, fill_missing
+from catalog_gen.pipeline.summary import RunSummary
 from catalog_gen.provenance import read_provenance
 from catalog_gen.storage import open_storage
 
