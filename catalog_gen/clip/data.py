@@ -139,7 +139,7 @@ def photo_features(
     `key` names the photos and the trunk; a view that is already on disk under it is not computed again.
     """
     cache_dir.mkdir(parents=True, exist_ok=True)
-    trunk.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    trunk.eval().to(memory_format=torch.channels_last)
     arrays = []
     for view in views:
         stamp = hashlib.sha256(f"features 1 {key} {view} {seed}".encode()).hexdigest()[:16]

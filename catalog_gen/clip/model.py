@@ -54,15 +54,12 @@ class ClipModel:
         self.name, self.hash, self.config, self.device = name, hash, dict(config), torch.device(device)
         self._model = model.eval().requires_grad_(False).to(self.device)
         self._tokenizer = tokenizer
-        preprocess = dict(model.visual.preprocess_cfg)
-        size = self.config.get("image_size", preprocess["size"])
+        preprocess: dict[str, Any] = dict(model.visual.preprocess_cfg)
+        size: Any = self.config.get("image_size", preprocess["size"])
         self.image_size = int(size if isinstance(size, int) else size[0])
         self.score_size = int(self.config.get("score_size", self.image_size))
         self._normalisation = _Normalisation(tuple(preprocess["mean"]), tuple(preprocess["std"]))
         self._tower = _image_tower(self._model, self.device)
-        _store_halved(self._model.visual)
-        if self._reads_any_length():
-            _store_halved(self._model.text)
         self.embed_dim = int(self.embed_texts(["a product"]).shape[1])
 
     @property
@@ -242,13 +239,6 @@ def _image_tower(model: Any, device: torch.device) -> Callable[[Tensor], Tensor]
             return visual(images)  # type: ignore[no-any-return]
 
     return run
-
-
-def _store_halved(tower: torch.nn.Module) -> None:
-    """Keep in bfloat16 the weights that autocast would convert anew at every call: the same bits, in half the time."""
-    for module in tower.modules():
-        if type(module) is torch.nn.Linear or isinstance(module, torch.nn.Conv2d):
-            module.to(torch.bfloat16)
 
 
 def _half_precision(device: torch.device) -> AbstractContextManager[Any]:

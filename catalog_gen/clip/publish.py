@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from catalog_gen.bundles import Bundle, save_bundle
 from catalog_gen.clip.architecture import OPEN_CLIP_CONFIG, TEXT_FILES, TEXT_FOLDER
+from catalog_gen.clip.polish import POLISH
 
 if TYPE_CHECKING:
     from catalog_gen.clip.train import ClipTrainConfig
@@ -43,7 +44,7 @@ def publish(out: Path, trained: Trained, text_folder: Path) -> Bundle:
         "threshold": calibration["threshold"],
         "calibration": dict(calibration),
         "metrics": dict(trained.metrics),
-        "training": asdict(config) | {"products": trained.products},
+        "training": asdict(config) | {"products": trained.products, "polish": asdict(POLISH)},
     }
     return save_bundle(
         out,
@@ -76,6 +77,7 @@ A product CLIP: it reads a product's words and looks at its picture, and says ho
 
 Photos used: {trained.products:,}. Loss: symmetric InfoNCE, batch {config.batch_size}, {config.epochs} epochs.
 {optimiser}, seed {config.seed}.
+Then the image head alone: {POLISH.epochs} epochs of batch {POLISH.batch_size}, with noise and dropout on its features.
 Prompts are reworded at random: attributes dropped and shuffled, title words dropped. Photos are seen at {size} px,
 and as a generated picture is scored: reduced to {draft} px, shown at {score} px.
 Compute: {trained.seconds / 60:.0f} minutes of training steps on a CPU, and the photos' features before them.

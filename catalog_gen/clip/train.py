@@ -11,11 +11,8 @@ import hashlib
 import json
 import logging
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +34,8 @@ from catalog_gen.clip.data import (
     training_views,
 )
 from catalog_gen.clip.evaluate import evaluate
+from catalog_gen.clip.interrupt import stop_on_interrupt
+from catalog_gen.clip.polish import POLISH, Lessons, polish_head
 from catalog_gen.clip.publish import Trained, publish
 from catalog_gen.errors import BundleError, ConfigError
 from catalog_gen.training_data import TrainRow, load_photos, split
@@ -143,6 +142,7 @@ def train_clip(
     steps = learner.run(work_dir / "clip-checkpoint.pt", should_stop)
     if steps < learner.total_steps:
         return ClipTrainResult(False, None, "", {}, steps, time.monotonic() - started, unreadable)
+    learner.polish()
     learner.fold_standardisation()
     held = features[:4, [place[row.sku] for row in held_rows]]
     metrics, calibration = evaluate(learner.image_head, learner.embed_prompts, held, held_rows)
@@ -211,7 +211,7 @@ class _Learner:
         step = self._restore(checkpoint)
         since = time.monotonic() - self.seconds
         with (
-            _stop_on_interrupt() as interrupted,
+            stop_on_interrupt() as interrupted,
             tqdm(total=self.total_steps, initial=step, desc="CLIP") as bar,
         ):
             while step < self.total_steps and not (interrupted.is_set() or should_stop()):
@@ -251,6 +251,14 @@ class _Learner:
         with torch.no_grad():
             self.model.logit_scale.clamp_(0, math.log(100))
         return float(loss.detach())
+
+    def polish(self) -> None:
+        """Give the image head its last lessons, with the text tower as it is now."""
+        standard = (self.features.astype(np.float32) - self.mean.numpy()) / self.deviation.numpy()
+        texts = self.embed_prompts(self.prompts).clone()  # out of inference mode
+        lessons = Lessons(standard.astype(np.float16), self.photo_views, self.score_views, texts)
+        scale = float(self.model.logit_scale.detach().exp())
+        polish_head(self.model.visual.head, lessons, scale, POLISH, self.config.seed)
 
     def image_head(self, features: npt.NDArray[np.float16], *, folded: bool = True) -> Tensor:
         """Return the head's output (B, D) for pooled features (B, C)."""
@@ -333,23 +341,3 @@ def _schedule(step: int, total: int, warmup_share: float) -> float:
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
-
-
-@contextmanager
-def _stop_on_interrupt() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into a wish to stop between steps; leave a handler that somebody else has set alone."""
-    event = threading.Event()
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield event
-        return
-
-    def first(signum: int, frame: object) -> None:
-        event.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    signal.signal(signal.SIGINT, first)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)

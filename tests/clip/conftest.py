@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,15 @@ import torch
 from catalog_gen.clip.architecture import build, product_clip_config
 from catalog_gen.clip.publish import Trained, publish
 from catalog_gen.clip.train import ClipTrainConfig, minilm_folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small steps on a busy machine wait for each other's threads far longer than they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
