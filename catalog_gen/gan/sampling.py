@@ -69,34 +69,35 @@ class Drawer:
             raise UsageError("a text embedding is not finite")
         noise = torch.from_numpy(latents(np.asarray(seeds, dtype=np.int64), self.z_dim))
         while True:
+            chunk = self.chunk
             try:
-                return self._draw_all(noise, words)
+                return self._draw_all(noise, words, chunk)
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if not _is_out_of_memory(error):
                     raise
                 failed = error.__class__.__name__
             # Outside the handler: the traceback would keep the failed call's tensors alive.
-            self._halve(failed)
+            self._halve(chunk, failed)
 
-    def _halve(self, failed: str) -> None:
-        if self.chunk == 1:
+    def _halve(self, chunk: int, failed: str) -> None:
+        if chunk == 1:
             raise CatalogGenError(
                 f"not even one {self.image_size} px picture fits into the memory of {self.device} ({failed})",
                 where=self.name,
                 hint="Free memory, or draw on the CPU.",
             )
-        self.chunk //= 2
+        self.chunk = min(self.chunk, chunk // 2)  # another thread may have halved it already
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         logger.warning("out of memory: drawing %d pictures at a time now", self.chunk)
 
     @torch.inference_mode()
-    def _draw_all(self, noise: Tensor, words: Tensor) -> Tensor:
+    def _draw_all(self, noise: Tensor, words: Tensor, chunk: int) -> Tensor:
         drawn = torch.empty(len(noise), 3, self.image_size, self.image_size, dtype=torch.uint8)
-        for start in range(0, len(noise), self.chunk):
-            z, text = noise[start : start + self.chunk], words[start : start + self.chunk]
+        for start in range(0, len(noise), chunk):
+            z, text = noise[start : start + chunk], words[start : start + chunk]
             count = len(z)
-            z, text = _pad(z, self.chunk).to(self.device), _pad(text, self.chunk).to(self.device)
+            z, text = _pad(z, chunk).to(self.device), _pad(text, chunk).to(self.device)
             pictures = self.network(z, text).float()  # (chunk, 3, S, S) in [-1, 1]
             drawn[start : start + count] = pictures.add(1).mul(127.5).round().clamp(0, 255)[:count].to(torch.uint8)
         return drawn

