@@ -157,7 +157,7 @@ class FillRun:
             log.warning("%s: %s; it is recorded as skipped", sku, reason)
         for sku in plan.unknown_skus:
             log.warning("%s: no such sku in the catalogue", sku)
-        log.info("planned: %s", ", ".join(f"{count} {name}" for name, count in plan.counts.items() if count))
+        log.info("planned: %s", ", ".join(f"{n} {name}" for name, n in plan.counts.items() if n) or "nothing to do")
 
     def input_hash(self, product: Product) -> str:
         """What a row's picture follows from: other words or other models make it new work.

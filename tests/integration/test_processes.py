@@ -30,7 +30,7 @@ def wait_for_pictures(shop: Shop, count: int, process: subprocess.Popen[str]) ->
 
 def test_kill_9_at_random_moments(shop: Shop, tmp_path: Path) -> None:
     """A few kills in every test run; `python -m tests.integration.torture` does it as often as you like."""
-    command = [sys.executable, "-m", "tests.integration.torture", "--kills", "4", "--rows", "900", "--longest", "5"]
+    command = [sys.executable, "-m", "tests.integration.torture", "--kills", "4", "--rows", "900", "--longest", "2"]
     command += ["--pictures", shop.settings.storage.url, "--gan", shop.settings.gan.model]
     shop.clear()
     command += ["--database", shop.settings.database.url]

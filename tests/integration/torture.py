@@ -1,8 +1,8 @@
 """Killing a run at random moments, many times, and looking at what is left.
 
 Each life of the worker is a forked process that runs the whole job from its lock to its last record, and is killed with
-SIGKILL after a random time; the next life takes over. At the end one life is left alone, and then every row must have
-exactly one live picture, stored whole.
+SIGKILL at a random time after its run began; the next life takes over. At the end one life is left alone, and then every
+row must have exactly one live picture, stored whole.
 
     python -m tests.integration.torture --kills 50 --rows 6000 --database sqlite:////tmp/torture.sqlite3
 """
@@ -41,6 +41,7 @@ def torture(shop: Shop, kills: int, seed: int, longest: float) -> Torture:
     result = Torture()
     while result.killed < kills:
         life = _fork(shop)
+        _wait_for_its_run(shop, life)
         time.sleep(chance.uniform(0, longest))
         os.kill(life, signal.SIGKILL)
         _, status = os.waitpid(life, 0)
@@ -57,6 +58,13 @@ def torture(shop: Shop, kills: int, seed: int, longest: float) -> Torture:
     _, status = os.waitpid(last, 0)
     assert os.waitstatus_to_exitcode(status) == 0, "the last life ends well"
     return result
+
+
+def _wait_for_its_run(shop: Shop, life: int) -> None:
+    """Return when the process has a run in the ledger: models load for seconds, and nothing can be lost in them."""
+    mine = sa.select(tables.run.c.id).where(tables.run.c.pid == life)
+    while not shop.rows(mine) and os.waitid(os.P_PID, life, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        time.sleep(0.05)
 
 
 def _fork(shop: Shop) -> int:
@@ -78,7 +86,7 @@ def main() -> None:
     parser.add_argument("--gan", required=True)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--rows", type=int, default=6000)
-    parser.add_argument("--longest", type=float, default=6.0, help="seconds")
+    parser.add_argument("--longest", type=float, default=3.0, help="seconds")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     flags = {
