@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from catalog_gen.catalog import tables
 from catalog_gen.catalog.database import Database
-from catalog_gen.catalog.statements import chunks
+from catalog_gen.catalog.statements import among, chunks
 
 MAX_A_BUCKET = 64
 MAX_DISTANCE = 3  # what the bands can promise
@@ -79,13 +79,14 @@ def _file(by_bucket: defaultdict[int, list[Picture]], picture: Picture, wanted: 
 
 def _candidates(database: Database, wanted: Sequence[int]) -> set[Picture]:
     found: set[Picture] = set()
+    # Both parts of the index (bucket, asset_id) serve: the window counts along it, and reads nothing else.
+    place = sa.func.row_number().over(partition_by=phash.c.bucket, order_by=phash.c.asset_id)
     for some in chunks(wanted, 10_000):  # one query for a batch of 2,000 pictures
-        # Both parts of the index (bucket, asset_id) serve: the window counts along it, and reads nothing else.
-        place = sa.func.row_number().over(partition_by=phash.c.bucket, order_by=phash.c.asset_id)
-        counted = sa.select(phash.c.asset_id, place.label("place")).where(phash.c.bucket.in_(some)).subquery()
-        ids = sa.select(counted.c.asset_id).where(counted.c.place <= MAX_A_BUCKET).distinct()
-        query = sa.select(asset.c.sku, asset.c.phash, asset.c.colours).where(asset.c.id.in_(ids), asset.c.live)
         with database.read() as connection:
+            inside = among(connection, phash.c.bucket, some)
+            counted = sa.select(phash.c.asset_id, place.label("place")).where(inside).subquery()
+            ids = sa.select(counted.c.asset_id).where(counted.c.place <= MAX_A_BUCKET).distinct()
+            query = sa.select(asset.c.sku, asset.c.phash, asset.c.colours).where(asset.c.id.in_(ids), asset.c.live)
             found.update((sku, hash_hex, colours) for sku, hash_hex, colours in connection.execute(query))
     return found
 

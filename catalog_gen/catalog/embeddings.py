@@ -10,7 +10,7 @@ import numpy.typing as npt
 import sqlalchemy as sa
 
 from catalog_gen.catalog.database import Database
-from catalog_gen.catalog.statements import chunks, insert_new
+from catalog_gen.catalog.statements import among, chunks, insert_new
 from catalog_gen.catalog.tables import embedding as table
 
 Vector = npt.NDArray[np.float32]
@@ -24,7 +24,7 @@ def get_embeddings(database: Database, model_hash: str, text_hashes: Sequence[st
     with database.read() as connection:
         for some in chunks(list(dict.fromkeys(text_hashes))):
             query = sa.select(table.c.text_hash, table.c.vector).where(
-                table.c.model_hash == model_hash, table.c.text_hash.in_(some)
+                table.c.model_hash == model_hash, among(connection, table.c.text_hash, some)
             )
             for text_hash, raw in connection.execute(query):
                 found[text_hash] = np.frombuffer(raw, dtype=_STORED).astype(np.float32)

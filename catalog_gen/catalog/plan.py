@@ -13,7 +13,7 @@ from catalog_gen.catalog import tables
 from catalog_gen.catalog.database import Database
 from catalog_gen.catalog.model import Plan, PlanRequest, Product
 from catalog_gen.catalog.source import CatalogSource
-from catalog_gen.catalog.statements import chunks, insert_new, locked
+from catalog_gen.catalog.statements import among, chunks, insert_new, locked, update_each
 from catalog_gen.catalog.text import clean_reason
 from catalog_gen.errors import RowError
 
@@ -69,7 +69,7 @@ def _plan_page(
         writes = _Page()
         full = _decide(request, page, _Facts(pictured, hashes, reasons, known, now), result, writes)
         if not dry_run:
-            _write(connection, writes)
+            _write(connection, request.job, writes)
     return full
 
 
@@ -108,35 +108,24 @@ def _decide(request: PlanRequest, page: Sequence[Product], facts: _Facts, result
                 anew = row["state"] == "done" or not same_input
                 writes.queued_again.append(
                     {
-                        "of_job": request.job,
-                        "of_sku": sku,
-                        "to_hash": input_hash,
-                        "to_attempts": 0 if anew else row["attempts"],
-                        "to_deaths": 0 if anew else row["deaths"],
-                        "at": facts.now,
+                        "sku": sku,
+                        "state": "queued",
+                        "input_hash": input_hash,
+                        "attempts": 0 if anew else row["attempts"],
+                        "deaths": 0 if anew else row["deaths"],
+                        "updated_at": facts.now,
                     }
                 )
     return request.limit is not None and result.planned >= request.limit
 
 
-def _write(connection: sa.Connection, writes: _Page) -> None:
-    by_sku = sorted  # all workers write in one order, so that two that meet wait instead of deadlocking
-    insert_new(connection, work, by_sku(writes.new, key=lambda row: str(row["sku"])))
-    insert_new(connection, run_item, by_sku(writes.items, key=lambda row: str(row["sku"])))
-    if writes.queued_again:
-        connection.execute(
-            sa.update(work)
-            .where(work.c.job == sa.bindparam("of_job"), work.c.sku == sa.bindparam("of_sku"))
-            .where(work.c.state != "claimed")
-            .values(
-                state="queued",
-                input_hash=sa.bindparam("to_hash"),
-                attempts=sa.bindparam("to_attempts"),
-                deaths=sa.bindparam("to_deaths"),
-                updated_at=sa.bindparam("at"),
-            ),
-            by_sku(writes.queued_again, key=lambda row: str(row["of_sku"])),
-        )
+def _write(connection: sa.Connection, job: str, writes: _Page) -> None:
+    """Write a page in sku order: all workers use one order, so that two that meet wait instead of deadlocking."""
+    for rows in (writes.new, writes.items, writes.queued_again):
+        rows.sort(key=lambda row: str(row["sku"]))
+    insert_new(connection, work, writes.new)
+    insert_new(connection, run_item, writes.items)
+    update_each(connection, work, {"job": job}, "sku", writes.queued_again)
 
 
 def _hashes(request: PlanRequest, products: Iterable[Product]) -> tuple[dict[str, str], dict[str, str]]:
@@ -153,7 +142,9 @@ def _hashes(request: PlanRequest, products: Iterable[Product]) -> tuple[dict[str
 def _with_live_asset(connection: sa.Connection, skus: Sequence[str]) -> set[str]:
     found: set[str] = set()
     for some in chunks(skus):
-        query = sa.select(asset.c.sku).where(asset.c.sku.in_(some), asset.c.kind == "generated", asset.c.live)
+        query = sa.select(asset.c.sku).where(
+            among(connection, asset.c.sku, some), asset.c.kind == "generated", asset.c.live
+        )
         found.update(connection.execute(query).scalars())
     return found
 
@@ -161,7 +152,7 @@ def _with_live_asset(connection: sa.Connection, skus: Sequence[str]) -> set[str]
 def _work_rows(connection: sa.Connection, job: str, skus: Sequence[str], *, lock: bool) -> dict[str, sa.RowMapping]:
     found: dict[str, sa.RowMapping] = {}
     for some in chunks(skus):
-        query = sa.select(work).where(work.c.job == job, work.c.sku.in_(some)).order_by(work.c.sku)
+        query = sa.select(work).where(work.c.job == job, among(connection, work.c.sku, some)).order_by(work.c.sku)
         rows = connection.execute(locked(connection, query, work) if lock else query).mappings()
         found.update((row["sku"], row) for row in rows)
     return found

@@ -20,7 +20,7 @@ from catalog_gen.catalog.model import Claimed, Outcome, Plan, PlanRequest, Recor
 from catalog_gen.catalog.plan import plan
 from catalog_gen.catalog.record import record
 from catalog_gen.catalog.source import CatalogSource
-from catalog_gen.catalog.statements import chunks, locked
+from catalog_gen.catalog.statements import among, chunks, locked
 from catalog_gen.errors import CatalogGenError
 
 __all__ = [
@@ -104,7 +104,7 @@ def _take(connection: sa.Connection, run_id: str, job: str, limit: int, now: dat
 def _mark_claimed(connection: sa.Connection, job: str, taken: Sequence[sa.RowMapping], lease: dict[str, Any]) -> None:
     for state, deaths in (("queued", 0), ("claimed", 1)):  # a lease that ran out counts as its worker's death
         for some in chunks([row["sku"] for row in taken if row["state"] == state]):
-            change = sa.update(work).where(work.c.job == job, work.c.sku.in_(some))
+            change = sa.update(work).where(work.c.job == job, among(connection, work.c.sku, some))
             connection.execute(change.values(lease | {"deaths": work.c.deaths + deaths}))
 
 
@@ -113,7 +113,7 @@ def _earlier_assets(connection: sa.Connection, skus: Sequence[str]) -> dict[str,
     for some in chunks(skus):
         query = (
             sa.select(asset.c.sku, sa.func.count())
-            .where(asset.c.sku.in_(some), asset.c.kind == "generated")
+            .where(among(connection, asset.c.sku, some), asset.c.kind == "generated")
             .group_by(asset.c.sku)
         )
         found.update((row[0], row[1]) for row in connection.execute(query))
@@ -220,10 +220,10 @@ def _change_claims(
 
     They are locked in sku order first, as `record` does: the two run in different threads, and must not deadlock.
     """
-    mine = [*_claimed_by(run_id, job), *([work.c.sku.in_(skus)] if skus is not None else [])]
+    mine = [*_claimed_by(run_id, job), *([among(connection, work.c.sku, skus)] if skus is not None else [])]
     query = locked(connection, sa.select(work.c.sku).where(*mine).order_by(work.c.sku), work)
     changed = 0
     for some in chunks(list(connection.execute(query).scalars())):
-        changes = sa.update(work).where(work.c.job == job, work.c.sku.in_(some)).values(values)
+        changes = sa.update(work).where(work.c.job == job, among(connection, work.c.sku, some)).values(values)
         changed += connection.execute(changes).rowcount
     return changed

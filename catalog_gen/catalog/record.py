@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from catalog_gen.catalog import tables
 from catalog_gen.catalog.database import Database
 from catalog_gen.catalog.duplicates import buckets
 from catalog_gen.catalog.model import DEAD_STATES, NewAsset, Outcome, RecordResult
-from catalog_gen.catalog.statements import chunks, insert_new, locked
+from catalog_gen.catalog.statements import among, chunks, insert_new, locked, update_each
 from catalog_gen.catalog.text import clean, clean_json, clean_reason
 from catalog_gen.errors import InternalError
 
@@ -43,7 +43,7 @@ def record(database: Database, run_id: str, job: str, outcomes: Sequence[Outcome
         for sku in sorted(mine):
             picture = by_sku[sku].asset
             (kept if picture is None or picture.id in inserted else beaten).append(by_sku[sku])
-        _settle(connection, run_id, job, kept, now)
+        _settle(connection, run_id, job, kept, mine, now)
         _settle_beaten(connection, run_id, job, [outcome.sku for outcome in beaten], now)
     counted = {outcome.sku for outcome in kept} | before
     return RecordResult(
@@ -65,14 +65,16 @@ def _checked(outcomes: Sequence[Outcome]) -> dict[str, Outcome]:
     return by_sku
 
 
-def _still_mine(connection: sa.Connection, run_id: str, job: str, skus: Sequence[str]) -> set[str]:
-    """Lock the rows, and return those that the run still holds."""
-    mine: set[str] = set()
+def _still_mine(connection: sa.Connection, run_id: str, job: str, skus: Sequence[str]) -> dict[str, int]:
+    """Lock the rows, and return the failed attempts so far of those that the run still holds."""
+    mine: dict[str, int] = {}
     for some in chunks(skus):
-        query = sa.select(work.c.sku, work.c.state, work.c.run_id).where(work.c.job == job, work.c.sku.in_(some))
-        for sku, state, holder in connection.execute(locked(connection, query.order_by(work.c.sku), work)):
+        query = sa.select(work.c.sku, work.c.state, work.c.run_id, work.c.attempts).where(
+            work.c.job == job, among(connection, work.c.sku, some)
+        )
+        for sku, state, holder, attempts in connection.execute(locked(connection, query.order_by(work.c.sku), work)):
             if state == "claimed" and holder == run_id:
-                mine.add(sku)
+                mine[sku] = attempts
     return mine
 
 
@@ -82,7 +84,7 @@ def _recorded_before(connection: sa.Connection, run_id: str, outcomes: Sequence[
     for some in chunks(outcomes):
         wanted = {outcome.sku: (outcome.outcome, outcome.asset.id if outcome.asset else None) for outcome in some}
         query = sa.select(run_item.c.sku, run_item.c.outcome, run_item.c.asset_id).where(
-            run_item.c.run_id == run_id, run_item.c.sku.in_(list(wanted))
+            run_item.c.run_id == run_id, among(connection, run_item.c.sku, list(wanted))
         )
         found.update(sku for sku, *what in connection.execute(query) if tuple(what) == wanted[sku])
     return found
@@ -93,7 +95,7 @@ def _insert_assets(connection: sa.Connection, run_id: str, now: datetime, pictur
     insert_new(connection, asset, [_row(picture, run_id, now) for picture in pictures])
     inserted: set[str] = set()
     for some in chunks([picture.id for picture in pictures]):
-        inserted.update(connection.execute(sa.select(asset.c.id).where(asset.c.id.in_(some))).scalars())
+        inserted.update(connection.execute(sa.select(asset.c.id).where(among(connection, asset.c.id, some))).scalars())
     hashes = [
         {"bucket": bucket, "asset_id": picture.id}
         for picture in pictures
@@ -117,40 +119,36 @@ def _row(picture: NewAsset, run_id: str, now: datetime) -> dict[str, Any]:
     return row | {"live": picture.state not in DEAD_STATES, "run_id": run_id, "created_at": now}
 
 
-def _settle(connection: sa.Connection, run_id: str, job: str, kept: Sequence[Outcome], now: datetime) -> None:
+def _settle(
+    connection: sa.Connection, run_id: str, job: str, kept: Sequence[Outcome], mine: Mapping[str, int], now: datetime
+) -> None:
+    """Close the work rows and items of outcomes that count; `mine` has each row's attempts so far."""
     free: dict[str, Any] = {"run_id": None, "lease_until": None, "updated_at": now}
     for some in chunks([outcome.sku for outcome in kept if outcome.outcome != "failed"]):
-        done = sa.update(work).where(work.c.job == job, work.c.sku.in_(some))
+        done = sa.update(work).where(work.c.job == job, among(connection, work.c.sku, some))
         connection.execute(done.values(free | {"state": "done", "reason": ""}))
-    failed = [outcome for outcome in kept if outcome.outcome == "failed"]
-    if failed:
-        attempts = sa.case((sa.bindparam("for_good", type_=sa.Boolean), NEVER_AGAIN), else_=work.c.attempts + 1)
-        connection.execute(
-            sa.update(work)
-            .where(work.c.job == job, work.c.sku == sa.bindparam("of_sku"))
-            .values(free | {"state": "failed", "attempts": attempts, "reason": sa.bindparam("to_reason")}),
-            [
-                {"of_sku": outcome.sku, "for_good": not outcome.retry, "to_reason": clean_reason(outcome.reason)}
-                for outcome in failed
-            ],
-        )
-    if kept:
-        connection.execute(
-            sa.update(run_item)
-            .where(run_item.c.run_id == run_id, run_item.c.sku == sa.bindparam("of_sku"))
-            .values(
-                outcome=sa.bindparam("to_outcome"), reason=sa.bindparam("to_reason"), asset_id=sa.bindparam("to_asset")
-            ),
-            [
-                {
-                    "of_sku": outcome.sku,
-                    "to_outcome": outcome.outcome,
-                    "to_reason": clean_reason(outcome.reason),
-                    "to_asset": outcome.asset.id if outcome.asset else None,
-                }
-                for outcome in kept
-            ],
-        )
+    failed = [
+        free
+        | {
+            "sku": outcome.sku,
+            "state": "failed",
+            "attempts": mine[outcome.sku] + 1 if outcome.retry else NEVER_AGAIN,
+            "reason": clean_reason(outcome.reason),
+        }
+        for outcome in kept
+        if outcome.outcome == "failed"
+    ]
+    update_each(connection, work, {"job": job}, "sku", failed)
+    items = [
+        {
+            "sku": outcome.sku,
+            "outcome": outcome.outcome,
+            "reason": clean_reason(outcome.reason),
+            "asset_id": outcome.asset.id if outcome.asset else None,
+        }
+        for outcome in kept
+    ]
+    update_each(connection, run_item, {"run_id": run_id}, "sku", items)
 
 
 def _settle_beaten(connection: sa.Connection, run_id: str, job: str, skus: Sequence[str], now: datetime) -> None:
@@ -159,11 +157,11 @@ def _settle_beaten(connection: sa.Connection, run_id: str, job: str, skus: Seque
     for some in chunks(skus):
         connection.execute(
             sa.update(work)
-            .where(work.c.job == job, work.c.sku.in_(some))
+            .where(work.c.job == job, among(connection, work.c.sku, some))
             .values(state="done", run_id=None, lease_until=None, reason=reason, updated_at=now)
         )
         connection.execute(
             sa.update(run_item)
-            .where(run_item.c.run_id == run_id, run_item.c.sku.in_(some))
+            .where(run_item.c.run_id == run_id, among(connection, run_item.c.sku, some))
             .values(outcome="elsewhere", reason=reason)
         )

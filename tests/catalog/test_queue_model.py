@@ -10,24 +10,24 @@ from typing import ClassVar
 
 import pytest
 from catalog_fixtures import JOB, generated, imported, insert_products, make_products, plan_run, rows_of
-from conftest import emptied
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from postgres_server import PostgresServer
 
 from catalog_gen.catalog import assets, queue, runs, tables
 from catalog_gen.catalog.database import open_database
 from catalog_gen.catalog.locks import Lock, acquire_lock
 from catalog_gen.catalog.model import Outcome
+from conftest import emptied
+from postgres_server import PostgresServer
 
-ROWS = 7
+ROWS = 4
 MAX_ATTEMPTS = 2
-WORKERS = st.integers(0, 2)
+WORKERS = st.integers(0, 1)
 
 
 class QueueModel(RuleBasedStateMachine):
-    """Three workers on seven rows. What the model knows of a row: its holder, its failures, its live picture."""
+    """Two workers on four rows. What the model knows of a row: its holder, its failures, its live picture."""
 
     fresh_url: ClassVar[staticmethod]  # type: ignore[type-arg]
 
@@ -44,6 +44,8 @@ class QueueModel(RuleBasedStateMachine):
         self.failures: Counter[str] = Counter()
         self.live: dict[str, str] = {}
         self.drawn: Counter[str] = Counter()
+        for worker in range(2):
+            self._start(worker, None)
 
     def teardown(self) -> None:
         if hasattr(self, "database"):
@@ -51,10 +53,7 @@ class QueueModel(RuleBasedStateMachine):
                 lock.release()
             self.database.dispose()
 
-    @rule(worker=WORKERS, limit=st.integers(1, ROWS) | st.none())
-    def start(self, worker: int, limit: int | None) -> None:
-        if worker in self.runs:
-            return
+    def _start(self, worker: int, limit: int | None) -> None:
         run_id = runs.new_run_id()
         lock = acquire_lock(self.database, f"run:{run_id}")
         assert lock is not None
@@ -71,8 +70,6 @@ class QueueModel(RuleBasedStateMachine):
 
     @rule(worker=WORKERS, limit=st.integers(1, 4))
     def claim(self, worker: int, limit: int) -> None:
-        if worker not in self.runs:
-            return
         run_id = self.runs[worker][0]
         claimed = queue.claim(self.database, self.source, run_id, JOB, limit, 600)
         free = {sku for sku in self.scopes[run_id] & self.queued if (run_id, sku) not in self.outcomes}
@@ -86,8 +83,6 @@ class QueueModel(RuleBasedStateMachine):
     @rule(worker=WORKERS, choices=st.lists(st.booleans(), min_size=ROWS, max_size=ROWS), twice=st.booleans())
     def record(self, worker: int, choices: list[bool], twice: bool) -> None:
         """Record every row of the scope, held or not: those that are not must be lost."""
-        if worker not in self.runs:
-            return
         run_id = self.runs[worker][0]
         outcomes = [
             generated(sku) if good else Outcome(sku, "failed", "no")
@@ -117,17 +112,15 @@ class QueueModel(RuleBasedStateMachine):
 
     @rule(worker=WORKERS)
     def release(self, worker: int) -> None:
-        if worker in self.runs:
-            run_id = self.runs[worker][0]
-            assert queue.release(self.database, run_id, JOB) == len(self._give_back(run_id))
+        run_id = self.runs[worker][0]
+        assert queue.release(self.database, run_id, JOB) == len(self._give_back(run_id))
 
-    @rule(worker=WORKERS)
-    def die(self, worker: int) -> None:
-        if worker in self.runs:
-            _, lock = self.runs.pop(worker)
-            lock.release()  # as the operating system does
-            dead = {run_id for run_id in self.scopes if run_id not in {alive for alive, _ in self.runs.values()}}
-            assert queue.recover(self.database, JOB) == sum(len(self._give_back(run_id)) for run_id in dead)
+    @rule(worker=WORKERS, limit=st.integers(1, ROWS) | st.none())
+    def die_and_start_again(self, worker: int, limit: int | None) -> None:
+        run_id, lock = self.runs.pop(worker)
+        lock.release()  # as the operating system does
+        assert queue.recover(self.database, JOB) == len(self._give_back(run_id))
+        self._start(worker, limit)
 
     @rule(index=st.integers(0, ROWS - 1))
     def reject(self, index: int) -> None:
@@ -144,8 +137,6 @@ class QueueModel(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self) -> None:
-        if not hasattr(self, "database"):
-            return
         live = [
             (sku, asset_id)
             for sku, asset_id, is_live in rows_of(self.database, tables.asset, "sku", "id", "live")
@@ -181,6 +172,11 @@ def test_the_queue_behaves_as_its_model(kind: str, request: pytest.FixtureReques
         run_state_machine_as_test(
             machine,
             settings=settings(
-                max_examples=12, stateful_step_count=18, deadline=None, suppress_health_check=list(HealthCheck)
+                max_examples=8,
+                stateful_step_count=30,
+                deadline=None,
+                derandomize=True,  # the same walks every time: long enough to meet each rule's edges
+                database=None,
+                suppress_health_check=list(HealthCheck),
             ),
         )
