@@ -1,8 +1,8 @@
 """Killing a run at random moments, many times, and looking at what is left.
 
 Each life of the worker is a forked process that runs the whole job from its lock to its last record, and is killed with
-SIGKILL at a random time after its run began; the next life takes over. At the end one life is left alone, and then every
-row must have exactly one live picture, stored whole.
+SIGKILL at a random time after its run began; the next life takes over. At the end one life is left alone, and then
+every row must have exactly one live picture, stored whole.
 
     python -m tests.integration.torture --kills 50 --rows 6000 --database sqlite:////tmp/torture.sqlite3
 """
