@@ -98,8 +98,8 @@ def import_file(
     Raises UsageError when the feed as a whole cannot be read (missing columns, another format, damage midway: what
     was read before is imported), and what `Database.transaction` raises.
     """
-    request = request or ImportRequest()
-    database.check_schema()
+    request, retry = request or ImportRequest(), retry or _once
+    retry("checking the schema", database.check_schema)
     with closing(open_feed(path, request.encoding)) as feed, closing(Scratch()) as scratch:
         wanted = dict(request.columns)
         if request.image_column:
@@ -109,7 +109,7 @@ def import_file(
             closing(PhotoFinder(scratch, request.images, path.parent)) as photos,
             closing(RejectsFile(request.rejects, path)) as rejects,
         ):
-            run = _Import(database, columns, scratch, photos, rejects, retry or _once)
+            run = _Import(database, columns, scratch, photos, rejects, retry)
             run.with_images = request.images is not None or columns.image is not None
             for chunk in feed.chunks(request.chunk_rows):
                 run.take(chunk)
