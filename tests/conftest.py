@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from postgres_server import PostgresServer, find_binaries
 
 from catalog_gen.catalog.database import Database, open_database
+from postgres_server import PostgresServer, emptied, find_binaries
 
 _numbers = count()
 
@@ -67,27 +67,6 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{file}"
     server: PostgresServer = request.getfixturevalue("postgres")
     return emptied(server)
-
-
-def emptied(server: PostgresServer) -> str:
-    """Empty the server's `catalog` database and return its URL.
-
-    Emptying takes milliseconds where copying a template takes a second of disk. What a test left running is cut off,
-    what it left behind is dropped, so that each one starts from the same state.
-    """
-    with psycopg.connect(server.url("catalog"), autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-        connection.execute("DROP SCHEMA IF EXISTS shop CASCADE")
-        tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
-        for (table,) in tables:
-            if not table.startswith("cg_"):
-                connection.execute(f'DROP TABLE "{table}" CASCADE')
-            elif table != "cg_alembic_version":
-                connection.execute(f'DELETE FROM "{table}"')
-    return server.url("catalog")
 
 
 @pytest.fixture

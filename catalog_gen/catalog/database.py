@@ -8,6 +8,7 @@ its turn, it can only fail (https://www.sqlite.org/isolation.html).
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -183,7 +184,7 @@ def _sqlite_engine(url: sa.URL, mode: str = "rwc") -> sa.Engine:
     def _configure(connection: Any, _record: Any) -> None:
         connection.execute("PRAGMA foreign_keys = ON")
         if own:
-            connection.execute("PRAGMA journal_mode = WAL")
+            _use_wal(connection)
             # NORMAL could lose the last commits in a power cut, after a report has counted them. A job commits a few
             # times a batch, so FULL's one fsync a commit costs next to nothing.
             connection.execute("PRAGMA synchronous = FULL")
@@ -197,6 +198,23 @@ def _sqlite_engine(url: sa.URL, mode: str = "rwc") -> sa.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch a new file to write-ahead logging.
+
+    The switch wants the file for itself, and unlike all else does not wait for it: two processes that open a new file
+    at once would meet here.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.02)
 
 
 def _postgres_engine(url: sa.URL, *, readonly: bool = False) -> sa.Engine:

@@ -23,7 +23,7 @@ from catalog_gen.catalog.statements import among, chunks
 
 MAX_A_BUCKET = 64
 MAX_DISTANCE = 3  # what the bands can promise
-COLOUR_TOLERANCE = 12.0  # of 255
+COLOUR_TOLERANCE = 16  # of 255; calibrated with the hash in quality/phash.py, and a test compares the two
 
 asset, phash = tables.asset, tables.phash
 
@@ -47,12 +47,12 @@ def near_duplicates(
     pictures: Sequence[Picture],
     *,
     distance: int = MAX_DISTANCE,
-    colour_tolerance: float = COLOUR_TOLERANCE,
+    colour_tolerance: int = COLOUR_TOLERANCE,
 ) -> list[str | None]:
     """Return for each picture the sku of another product whose live picture looks the same, or None.
 
-    The same: hashes at most `distance` (0 to 3) bits apart and colour layouts that differ by at most
-    `colour_tolerance` (0 to 255) on average; pictures without a colour layout are told apart by their hashes alone.
+    The same: hashes at most `distance` (0 to 3) bits apart, and no number of their colour layouts further apart than
+    `colour_tolerance` (0 to 255); pictures without a colour layout are told apart by their hashes alone.
     Earlier pictures of the same call count too, so the second of two twins is the one that is named. The nearest is
     returned; of equals, the smallest sku.
     """
@@ -91,7 +91,7 @@ def _candidates(database: Database, wanted: Sequence[int]) -> set[Picture]:
     return found
 
 
-def _nearest(picture: Picture, others: Sequence[Picture], distance: int, tolerance: float) -> str | None:
+def _nearest(picture: Picture, others: Sequence[Picture], distance: int, tolerance: int) -> str | None:
     if not others:
         return None
     distances = _distances(picture[1], (other[1] for other in others))
@@ -109,8 +109,8 @@ def _distances(hash_hex: str, others: Iterable[str]) -> npt.NDArray[np.int64]:
     return distances
 
 
-def _same_colours(first: str, second: str, tolerance: float) -> bool:
+def _same_colours(first: str, second: str, tolerance: int) -> bool:
     if not first or len(first) != len(second):
         return True
     pair = [np.frombuffer(bytes.fromhex(colours), dtype=np.uint8).astype(np.int16) for colours in (first, second)]
-    return float(np.abs(pair[0] - pair[1]).mean()) <= tolerance
+    return int(np.abs(pair[0] - pair[1]).max()) <= tolerance

@@ -63,8 +63,10 @@ def _plan_page(
     hashes, reasons = _hashes(request, (product for product in page if product.sku not in pictured))
     with database.read() if dry_run else database.transaction() as connection:
         skus = sorted(hashes)
-        pictured |= _with_live_asset(connection, skus)  # another worker may have recorded it meanwhile
         known = _work_rows(connection, request.job, skus, lock=not dry_run)
+        # Again, as another worker may have recorded some meanwhile; and after the lock, as on PostgreSQL each statement
+        # sees what was committed before it: a row seen as done must have its picture seen too.
+        pictured |= _with_live_asset(connection, skus)
         now = database.now(connection)
         writes = _Page()
         full = _decide(request, page, _Facts(pictured, hashes, reasons, known, now), result, writes)

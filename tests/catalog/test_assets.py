@@ -14,6 +14,7 @@ from catalog_gen.catalog.database import Database
 from catalog_gen.catalog.duplicates import MAX_A_BUCKET, buckets
 from catalog_gen.catalog.model import NewAsset, Outcome, Product
 from catalog_gen.errors import UsageError
+from catalog_gen.quality.phash import is_near_duplicate
 
 WHITE, GREY, RED = "ff" * 48, "f8" * 48, "ff0000" * 16
 BASE = 0x0123456789ABCDEF
@@ -62,6 +63,21 @@ def test_near_duplicates_of_other_products_are_found(database: Database) -> None
     assert assets.near_duplicates(database, [asked[4]], colour_tolerance=255) == ["old"]
     assert assets.near_duplicates(database, [asked[2]], colour_tolerance=5) == [None]
     assert assets.near_duplicates(database, []) == []
+
+
+def test_what_looks_the_same_is_what_the_quality_gate_says(database: Database) -> None:
+    rng = np.random.default_rng(3)
+    layout = rng.integers(20, 235, size=192)
+    record(database, picture("old", phash=flipped(), colours=layout.astype(np.uint8).tobytes().hex()))
+    seen = set()
+    for _ in range(60):
+        bits = rng.permutation(64)[: rng.integers(0, 6)]
+        other = (flipped(*(int(bit) for bit in bits)), (layout + rng.integers(-17, 18, size=192) * rng.integers(0, 2)))
+        colours = other[1].astype(np.uint8).tobytes().hex()
+        expected = is_near_duplicate(flipped(), layout.astype(np.uint8).tobytes().hex(), other[0], colours)
+        assert assets.near_duplicates(database, [("new", other[0], colours)]) == ["old" if expected else None]
+        seen.add(expected)
+    assert seen == {True, False}
 
 
 def test_the_second_twin_of_a_batch_is_named(database: Database) -> None:

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from catalog_fixtures import insert_products, make_products, rows_of
-from postgres_server import PostgresServer, find_binaries
 
 from catalog_gen.catalog import database as module
 from catalog_gen.catalog import schema, tables
 from catalog_gen.catalog.database import Database, open_database
 from catalog_gen.errors import CatalogGenError, ConfigError, TransientError, Unavailable
+from postgres_server import PostgresServer, find_binaries
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

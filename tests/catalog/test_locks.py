@@ -8,11 +8,11 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from postgres_server import PostgresServer, find_binaries
 
 from catalog_gen.catalog.database import Database, open_database
 from catalog_gen.catalog.locks import acquire_lock
 from catalog_gen.errors import TransientError, Unavailable
+from postgres_server import PostgresServer, find_binaries
 
 HOLDER = (
     "import sys, time\n"

@@ -99,6 +99,9 @@ def test_rejected_picture_is_planned_again_with_the_next_attempt(database: Datab
     insert_products(database, make_products(1))
     run_id = start(database)
     claim(database, run_id)
+    queue.record(database, run_id, JOB, [Outcome("sku-00000", "failed", "no")])
+    run_id = start(database)
+    claim(database, run_id)
     outcome = generated("sku-00000")
     queue.record(database, run_id, JOB, [outcome])
     assert outcome.asset is not None
@@ -106,6 +109,7 @@ def test_rejected_picture_is_planned_again_with_the_next_attempt(database: Datab
     run_id = start(database)
     [claimed] = queue.claim(database, imported(database), run_id, JOB, 10, 60)
     assert claimed.attempt == 1
+    assert rows_of(database, tables.work, "attempts") == [(0,)]
     assert claimed.input_hash == input_hash(claimed.product)
 
 

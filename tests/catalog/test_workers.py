@@ -72,7 +72,7 @@ def test_workers_killed_at_random_moments_lose_nothing(database_url: str) -> Non
     database = open_database(database_url)
     insert_products(database, make_products(ROWS))
     moments = random.Random(7)
-    for _ in range(4):
+    for _ in range(3):
         # Two at once, one of them killed; the other outlives it and is killed a little later.
         workers = [spawn(database_url, pause=0.02) for _ in range(2)]
         for worker in workers:
