@@ -28,7 +28,7 @@ class RunSummary:
         made, review = self.counts["generated"], self.counts["needs_review"]
         lines = [
             f"run {self.run_id}: {self.state}{f' ({self.message})' if self.message else ''}",
-            f"  {made + review} pictures stored: {made} drafts, {review} for review",
+            f"  pictures stored: {made + review} ({made} drafts, {review} for review)",
             "  " + ", ".join(f"{self.counts[name]} {name}" for name in ("failed", "released", "lost")),
             "  " + ", ".join(f"{count} {name}" for name, count in self.planned.items() if count or name == "planned"),
             f"  {self.seconds:.0f} s, {self.images_per_second:.1f} pictures drawn a second",

@@ -94,6 +94,7 @@ def main() -> None:
         "storage.url": str(Path(given.pictures).absolute()),
         "gan.model": given.gan,
         "gan.candidates": 1,
+        "job.page_rows": 16,
     }
     shop = Shop(load_settings(None, env={}, use_default_file=False, flags=flags))
     database = shop.database()
