@@ -173,7 +173,7 @@ class FillRun:
         """Claim page after page until nothing is left, a stop is asked, or the deadline is too near."""
         while not self.stop.asked():
             if self._too_late():
-                self.stop.ask("deadline")
+                self.stop.ask("deadline", hurry=False)
                 return
             page = self.retry("claiming rows", self._claim_page)
             if not page:

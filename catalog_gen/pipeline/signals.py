@@ -14,24 +14,30 @@ log = logging.getLogger(__name__)
 
 
 class StopRequest:
-    """Set once, with the reason; read by the stages between pieces of work."""
+    """Set once, with the reason; read by the stages between pieces of work.
+
+    Asked, nothing more is claimed. In a hurry (a signal), rows that are not drawn yet go back as well; without one
+    (a deadline, which is asked for in time), what is claimed is finished.
+    """
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._hurry = threading.Event()
         self.reason = ""
 
-    def ask(self, reason: str) -> None:
-        """Ask for a stop; the first reason stays."""
+    def ask(self, reason: str, *, hurry: bool = True) -> None:
+        """Ask for a stop; the first reason stays, and a later hurry counts."""
         if not self._event.is_set():
             self.reason = reason
             self._event.set()
+        if hurry:
+            self._hurry.set()
 
     def asked(self) -> bool:
         return self._event.is_set()
 
-    def wait(self, seconds: float) -> bool:
-        """Sleep up to `seconds`; return True at once when a stop is asked."""
-        return self._event.wait(seconds)
+    def in_a_hurry(self) -> bool:
+        return self._hurry.is_set()
 
 
 @contextmanager

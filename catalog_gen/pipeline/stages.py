@@ -225,9 +225,9 @@ class FillStages:
         )
 
     def _still_wanted(self, batch: list[Work]) -> list[Work]:
-        """Return the rows still under way; once a stop is asked, rows not yet drawn go back instead."""
+        """Return the rows still under way; when the run must stop in a hurry, they go back instead."""
         rows = [work for work in batch if not work.outcome]
-        if not self.stop.asked():
+        if not self.stop.in_a_hurry():
             return rows
         for work in rows:
             work.give_back()

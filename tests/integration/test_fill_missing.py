@@ -178,6 +178,15 @@ def test_a_deadline_stops_claiming_in_time(shop: Shop) -> None:
     shop.check_promises(60)
 
 
+def test_what_is_claimed_when_the_deadline_nears_is_finished(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([False, False, True])
+    monkeypatch.setattr(job.FillRun, "_too_late", lambda self: next(answers))
+    summary = shop.fill()
+    assert (summary.state, summary.exit_code) == ("partial", EXIT_PARTIAL)
+    assert summary.counts["claimed"] == 32 and summary.counts["released"] == 0
+    shop.check_promises(32)
+
+
 def test_a_stop_request_records_what_is_drawn_and_gives_the_rest_back(shop: Shop, settings: Settings) -> None:
     shop.add(400, start=60)
     stop = StopRequest()
