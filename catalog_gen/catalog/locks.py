@@ -169,6 +169,10 @@ class _ServerLock(_Held):
     def release(self) -> None:
         with self._guard:
             self._released = True
+            if self._connection is not None:
+                # Closing frees it too, but some moments later: the server ends a session when it comes to it.
+                with contextlib.suppress(sa.exc.SQLAlchemyError):
+                    self._connection.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": self._key})
             self._close()
 
     def _close(self) -> None:

@@ -51,14 +51,13 @@ def claim(
 
     Rows at whose side workers died before come last, so that one row that kills its worker cannot stop the others.
     A row is taken when it is queued, or when its lease has run out. A sku that has left the catalogue since planning
-    is recorded as skipped and not returned: an empty list therefore means that nothing was left to take.
+    is recorded as skipped and not returned. When nothing is left to take, rows of runs that died meanwhile are
+    recovered first; an empty list therefore means that all that is left is held by live workers.
     """
     while True:
         with database.transaction() as connection:
             now = database.now(connection)
             taken = _take(connection, run_id, job, limit, now)
-            if not taken:
-                return []
             lease: dict[str, Any] = {
                 "state": "claimed",
                 "run_id": run_id,
@@ -68,6 +67,10 @@ def claim(
             _mark_claimed(connection, job, taken, lease)
             skus = [row["sku"] for row in taken]
             earlier = _earlier_assets(connection, skus)
+        if not taken:
+            if recover(database, job, asking=run_id):
+                continue
+            return []
         try:
             products = source.fetch(skus)
         except CatalogGenError:
@@ -147,17 +150,19 @@ def release(database: Database, run_id: str, job: str, skus: Sequence[str] | Non
         return sum(_change_claims(connection, run_id, job, given_back, some) for some in chunks(sorted(skus)))
 
 
-def recover(database: Database, job: str) -> int:
+def recover(database: Database, job: str, *, asking: str | None = None) -> int:
     """Queue again what runs held whose process is gone, and mark these runs as died; return how many rows.
 
     A run is gone when its lock `run:<id>` is free: the lock ends with its process, so nothing waits for a lease.
-    Each row's `deaths` grows by one.
+    Each row's `deaths` grows by one. The run that is `asking` is alive, even if a restarted server forgot its lock.
     """
     with database.read() as connection:
         query = sa.select(run.c.id).where(run.c.job == job, run.c.state == "running").order_by(run.c.id)
         running = list(connection.execute(query).scalars())
     recovered = 0
     for run_id in running:
+        if run_id == asking:
+            continue
         lock = acquire_lock(database, f"run:{run_id}")
         if lock is None:
             continue

@@ -12,12 +12,14 @@ import sqlalchemy as sa
 
 from catalog_gen.catalog import runs, tables
 from catalog_gen.catalog.database import Database
+from catalog_gen.catalog.locks import Lock, acquire_lock
 from catalog_gen.catalog.model import NewAsset, Outcome, Plan, PlanRequest, Product
 from catalog_gen.catalog.queue import plan
 from catalog_gen.catalog.source import CatalogSource, open_source
 from catalog_gen.config import Settings
 
 JOB = "fill-missing"
+ALIVE: dict[str, Lock] = {}
 
 
 def insert_products(database: Database, products: Iterable[Product]) -> None:
@@ -52,11 +54,19 @@ def input_hash(product: Product) -> str:
 
 
 def start(database: Database, **request: Any) -> str:
-    """Start a run and plan it over the imported rows; return its id."""
+    """Start a run that lives until `die`, and plan it over the imported rows; return its id."""
     run_id = runs.new_run_id()
+    lock = acquire_lock(database, f"run:{run_id}")
+    assert lock is not None
+    ALIVE[run_id] = lock
     runs.start_run(database, run_id=run_id, job=JOB, config={}, models={}, version="0")
     plan_run(database, run_id, **request)
     return run_id
+
+
+def die(run_id: str) -> None:
+    """Let go of the run's lock, as the operating system does for a process that was killed."""
+    ALIVE.pop(run_id).release()
 
 
 def plan_run(database: Database, run_id: str, *, dry_run: bool = False, **request: Any) -> Plan:

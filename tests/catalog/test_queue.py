@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from catalog_fixtures import (
     JOB,
+    die,
     generated,
     imported,
     input_hash,
@@ -22,7 +23,6 @@ from catalog_fixtures import (
 
 from catalog_gen.catalog import assets, queue, runs, tables
 from catalog_gen.catalog.database import Database
-from catalog_gen.catalog.locks import acquire_lock
 from catalog_gen.catalog.model import Outcome, Product
 from catalog_gen.errors import InternalError, RowError, TransientError
 
@@ -229,16 +229,27 @@ def test_renew_keeps_a_lease_and_release_gives_it_back(database: Database) -> No
 def test_recover_takes_from_dead_runs_only_and_puts_their_rows_last(database: Database) -> None:
     insert_products(database, make_products(4))
     dead, alive = start(database), start(database)
-    lock = acquire_lock(database, f"run:{alive}")
-    assert lock is not None
-    with lock:
-        assert claim(database, dead, 2) == ["sku-00000", "sku-00001"]
-        assert claim(database, alive, 1) == ["sku-00002"]
-        assert queue.recover(database, JOB) == 2
-        assert queue.recover(database, JOB) == 0
-        assert (runs.get_run(database, dead).state, runs.get_run(database, alive).state) == ("died", "running")
-        assert queue.record(database, dead, JOB, [generated("sku-00000")]).lost == ["sku-00000"]
-        assert claim(database, alive) == ["sku-00003", "sku-00000", "sku-00001"]
+    assert claim(database, dead, 2) == ["sku-00000", "sku-00001"]
+    assert claim(database, alive, 1) == ["sku-00002"]
+    assert queue.recover(database, JOB) == 0
+    die(dead)
+    assert queue.recover(database, JOB, asking=dead) == 0
+    assert queue.recover(database, JOB) == 2
+    assert queue.recover(database, JOB) == 0
+    assert (runs.get_run(database, dead).state, runs.get_run(database, alive).state) == ("died", "running")
+    assert queue.record(database, dead, JOB, [generated("sku-00000")]).lost == ["sku-00000"]
+    assert claim(database, alive) == ["sku-00003", "sku-00000", "sku-00001"]
+
+
+def test_the_last_rows_of_a_worker_that_died_are_taken_before_their_lease_ends(database: Database) -> None:
+    insert_products(database, make_products(3))
+    alive, dying = start(database), start(database)
+    assert claim(database, dying, 2) == ["sku-00000", "sku-00001"]
+    assert claim(database, alive) == ["sku-00002"]
+    assert claim(database, alive) == []
+    die(dying)
+    assert claim(database, alive) == ["sku-00000", "sku-00001"]
+    assert runs.get_run(database, dying).state == "died"
 
 
 def test_a_row_that_left_the_catalogue_is_skipped(database: Database) -> None:
