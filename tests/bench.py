@@ -33,7 +33,7 @@ HELP_STARTS = 7
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=1024)
+    parser.add_argument("--rows", type=int, default=2048)
     parser.add_argument("--candidates", type=int, nargs="+", default=[4, 1])
     given = parser.parse_args()
     say(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {given.rows} rows\n")
@@ -105,7 +105,7 @@ class PlainLoops:
     def everything(self, first: int) -> None:
         text = self.models.clip.embed_texts(self.prompts[first : first + 64])
         pictures = self._draw(text, first)
-        self.models.clip.embed_images(pictures.float().div(255))
+        self.models.clip.embed_images(pictures)
         self._encode(pictures, first)
 
     def _encode(self, pictures: torch.Tensor, first: int) -> None:

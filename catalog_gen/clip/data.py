@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from tqdm import tqdm
 
 from catalog_gen.errors import BundleError
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _CHUNK = 64
+_FOLDS = (("conv_stem", "bn1"), ("conv_dw", "bn1"), ("conv_pw", "bn2"), ("conv_head", "bn2"))
+_INVERTED_FOLDS = (("conv_pw", "bn1"), ("conv_dw", "bn2"), ("conv_pwl", "bn3"))
 
 
 @dataclass(frozen=True)
@@ -72,13 +75,18 @@ def normalise(images: Tensor) -> Tensor:
 
 
 def resize(images: Tensor, size: int) -> Tensor:
-    """Return (B, 3, size, size) in [0, 1]; antialiased when it shrinks.
+    """Return (B, 3, size, size) in [0, 1] of pictures in [0, 1] or uint8; antialiased when it shrinks.
 
     Resized as bytes, as the stored picture is: torch's bicubic is eight times as fast on them as on floats.
     """
-    if images.shape[-2:] == (size, size):
+    if images.dtype is torch.uint8:
+        levels = images.contiguous(memory_format=torch.channels_last)
+    elif images.shape[-2:] == (size, size):
         return images
-    levels = (images * 255).round().clamp(0, 255).to(torch.uint8).contiguous(memory_format=torch.channels_last)
+    else:
+        levels = (images * 255).round().clamp(0, 255).to(torch.uint8).contiguous(memory_format=torch.channels_last)
+    if levels.shape[-2:] == (size, size):
+        return levels.float() / 255
     return F.interpolate(levels, (size, size), mode="bicubic", antialias=True, align_corners=False).float() / 255
 
 
@@ -123,6 +131,18 @@ def load_pretrained_trunk(trunk: torch.nn.Module) -> None:
     missing = trunk.load_state_dict(loaded, strict=False).missing_keys
     if missing:
         raise BundleError(f"the image trunk's weights end before {missing[0]}")
+
+
+def fold_norms(net: torch.nn.Module) -> None:
+    """Fold each frozen batch norm of a timm EfficientNet into the convolution before it; its activation stays."""
+    for module in list(net.modules()):
+        for conv_name, norm_name in _INVERTED_FOLDS if hasattr(module, "conv_pwl") else _FOLDS:
+            conv, norm = getattr(module, conv_name, None), getattr(module, norm_name, None)
+            if isinstance(conv, torch.nn.Conv2d) and isinstance(norm, torch.nn.BatchNorm2d):
+                act = getattr(norm, "act", torch.nn.Identity())
+                fused = fuse_conv_bn_eval(conv, norm)
+                conv.weight, conv.bias = fused.weight, fused.bias
+                setattr(module, norm_name, act)
 
 
 @torch.inference_mode()

@@ -7,13 +7,10 @@ import torch
 from timm.layers import pad_same
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from catalog_gen.clip.data import IMAGENET_MEAN, IMAGENET_STD, load_pretrained_trunk
+from catalog_gen.clip.data import IMAGENET_MEAN, IMAGENET_STD, fold_norms, load_pretrained_trunk
 
 STAGE_CHANNELS = (16, 24, 40, 112, 320)  # at strides 2, 4, 8, 16, 32
-_FOLDS = (("conv_stem", "bn1"), ("conv_dw", "bn1"), ("conv_pw", "bn2"))
-_INVERTED_FOLDS = (("conv_pw", "bn1"), ("conv_dw", "bn2"), ("conv_pwl", "bn3"))
 
 
 class FrozenFeatures(nn.Module):
@@ -32,7 +29,7 @@ class FrozenFeatures(nn.Module):
         if pretrained:
             load_pretrained_trunk(self.net)
         self.eval().requires_grad_(False)
-        _fold_norms(self.net)
+        fold_norms(self.net)
         if dtype is torch.bfloat16:
             _subsample_depthwise(self.net)
         mean, std = torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), torch.tensor(IMAGENET_STD).view(1, 3, 1, 1)
@@ -50,18 +47,6 @@ class FrozenFeatures(nn.Module):
         x = torch.addcmul(self.shift, x, self.scale).to(self.dtype)
         with torch.autocast(x.device.type, enabled=False):
             return list(self.net(x))
-
-
-def _fold_norms(net: nn.Module) -> None:
-    """Fold each frozen batch norm into the convolution before it; its activation stays."""
-    for module in list(net.modules()):
-        for conv_name, norm_name in _INVERTED_FOLDS if hasattr(module, "conv_pwl") else _FOLDS:
-            conv, norm = getattr(module, conv_name, None), getattr(module, norm_name, None)
-            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d | nn.modules.batchnorm._BatchNorm):
-                act = getattr(norm, "act", nn.Identity())
-                fused = fuse_conv_bn_eval(conv, norm)
-                conv.weight, conv.bias = fused.weight, fused.bias
-                setattr(module, norm_name, act)
 
 
 class _SubsampledDepthwise(nn.Module):

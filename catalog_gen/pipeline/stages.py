@@ -101,8 +101,7 @@ class FillStages:
         import torch
 
         pictures = np.concatenate([_candidates(work) for work in rows])  # (B*N, 3, S, S)
-        images = torch.from_numpy(pictures).float().div_(255.0)
-        seen = np.asarray(self.models.clip.embed_images(images, view="score")).reshape(
+        seen = np.asarray(self.models.clip.embed_images(torch.from_numpy(pictures), view="score")).reshape(
             len(rows), -1, self.models.clip.embed_dim
         )
         text = np.stack([_embedding(work) for work in rows])  # (B, D)
