@@ -86,9 +86,9 @@ def fill_missing(
         config = settings.public() | {"request": _request_json(request)}
         run_id = runs.new_run_id()
         # The lock first: a run that is in the ledger while its lock is free counts as died.
-        held.enter_context(hold_lock(database, f"run:{run_id}"))
+        lock = held.enter_context(hold_lock(database, f"run:{run_id}"))
         runs.start_run(database, run_id=run_id, job=JOB, config=config, models=models.ledger(), version=__version__)
-        held.enter_context(Heartbeat(database, run_id, JOB, settings.job.lease_seconds))
+        held.enter_context(Heartbeat(database, run_id, JOB, settings.job.lease_seconds, lock))
         run = FillRun(run_id, settings, request, database, source, storage, models, retry, stop, style)
         return run.execute()
 

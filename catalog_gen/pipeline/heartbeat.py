@@ -8,6 +8,7 @@ import threading
 from catalog_gen.catalog import queue as claims
 from catalog_gen.catalog import runs
 from catalog_gen.catalog.database import Database
+from catalog_gen.catalog.locks import Lock
 from catalog_gen.errors import CatalogGenError
 
 log = logging.getLogger(__name__)
@@ -16,14 +17,15 @@ MAX_SECONDS_BETWEEN = 60.0
 
 
 class Heartbeat:
-    """Renews the run's leases well before they end, from a thread of its own, for as long as the block lasts.
+    """Keeps the run's lock and renews its leases well before they end, from a thread of its own, while the block lasts.
 
     A beat that fails is logged and tried again at the next one: leases outlast two missed beats, and recording checks
     them anyway.
     """
 
-    def __init__(self, database: Database, run_id: str, job: str, lease_seconds: float) -> None:
+    def __init__(self, database: Database, run_id: str, job: str, lease_seconds: float, lock: Lock) -> None:
         self._database, self._run_id, self._job, self._lease = database, run_id, job, lease_seconds
+        self._lock = lock
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
@@ -38,6 +40,8 @@ class Heartbeat:
     def _beat(self) -> None:
         while not self._ended.wait(min(self._lease / 3, MAX_SECONDS_BETWEEN)):
             try:
+                if not self._lock.still_held():  # takes it again after a restart of the server
+                    log.warning("the run's lock is lost: another worker may take its rows back")
                 claims.renew(self._database, self._run_id, self._job, self._lease)
                 runs.heartbeat(self._database, self._run_id)
             except CatalogGenError as error:
