@@ -29,13 +29,13 @@ def wait_for_pictures(shop: Shop, count: int, process: subprocess.Popen[str]) ->
 
 
 def test_kill_9_at_random_moments(shop: Shop, tmp_path: Path) -> None:
-    """A few kills in every test run; `python -m tests.integration.torture` does it as often as you like."""
-    command = [sys.executable, "-m", "tests.integration.torture", "--kills", "4", "--rows", "900", "--longest", "2"]
+    """A few kills in every test run; `integration/torture.py` does it as often as you like."""
+    command = [sys.executable, "-m", "integration.torture", "--kills", "4", "--rows", "900", "--longest", "2"]
     command += ["--pictures", shop.settings.storage.url, "--gan", shop.settings.gan.model]
     shop.clear()
     command += ["--database", shop.settings.database.url]
     root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}"}
+    environment = {**os.environ, "PYTHONPATH": str(root / "tests")}
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "4 kills" in done.stdout

@@ -4,7 +4,8 @@ Each life of the worker is a forked process that runs the whole job from its loc
 SIGKILL at a random time after its run began; the next life takes over. At the end one life is left alone, and then
 every row must have exactly one live picture, stored whole.
 
-    python -m tests.integration.torture --kills 50 --rows 6000 --database sqlite:////tmp/torture.sqlite3
+    PYTHONPATH=tests python -m integration.torture --kills 50 --rows 6000 --gan gan-64 \\
+        --database sqlite:////tmp/torture.sqlite3 --pictures /tmp/torture-pictures
 """
 
 from __future__ import annotations
