@@ -36,13 +36,14 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2048)
     parser.add_argument("--candidates", type=int, nargs="+", default=[4, 1])
     given = parser.parse_args()
-    say(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {given.rows} rows\n")
+    threads = torch.get_num_threads()  # before the job, which gives every batch one
+    say(f"torch {torch.__version__}, {threads} threads, {given.rows} rows\n")
     say(f"catalog-gen --help: {help_seconds():.2f} s (best of {HELP_STARTS})\n")
     for candidates in given.candidates:
-        compare(given.rows, candidates)
+        compare(given.rows, candidates, threads)
 
 
-def compare(rows: int, candidates: int) -> None:
+def compare(rows: int, candidates: int, threads: int) -> None:
     """Time the plain loops and the job with `candidates` pictures a row, and print them with their ratios."""
     with tempfile.TemporaryDirectory() as folder:
         flags = {
@@ -56,9 +57,8 @@ def compare(rows: int, candidates: int) -> None:
         database.upgrade()
         database.dispose()
         shop.add(rows)
-        cores = torch.get_num_threads()
         models = load_models(settings)
-        torch.set_num_threads(cores)
+        torch.set_num_threads(threads)
         loops = PlainLoops(settings, models, rows, candidates)
         figures = {
             "generator, eager fp32": loops.eager(),

@@ -58,8 +58,9 @@ def load_models(settings: Settings) -> Models:
 def one_thread_a_batch() -> int:
     """Give every batch one core, and return how many batches the cores can work on at once.
 
-    Networks this small do not fill two cores: two batches side by side, a core each, go through nearly twice as fast
-    as one after the other on both (`make bench` shows it). And a picture's bits don't depend on the number of cores.
+    Stages that run side by side fill the cores without waiting for each other's threads: on an idle machine that is
+    as fast as all cores on one batch after the other, on a busy one several times as fast. And a picture's bits don't
+    depend on the number of cores.
     """
     import torch
 
