@@ -97,9 +97,10 @@ Held-out products were never shown.
 - Generator: convolutional, text-modulated batch normalisation, bilinear upsampling, channels {list(shape.channels)}.
 - Discriminator: small heads on frozen EfficientNet-Lite0 features (ImageNet), and one on the pixels; hinge loss; a real
   photo with another product's words counts as fake; shifts and flips on both sides.
-- Beside the adversarial loss: squared error of 4, 8 and 16 px averages (weight {config.pixel_weight:g})
-  and of frozen features (weight {config.feature_weight:g}).
-- Adam(0, 0.99), learning rates {config.g_lr:g} and {config.d_lr:g}, batch {config.batch_size}, seed {config.seed}.
+- Beside the adversarial loss: squared error of 4, 8 and 16 px averages (weight {config.losses.layout:g})
+  and of frozen features (weight {config.losses.perceptual:g}).
+- Adam(0, 0.99), learning rates {config.optimiser.g_lr:g} and {config.optimiser.d_lr:g}, batch {config.batch_size},
+  seed {config.seed}.
 - {images_seen:,} images seen in {hours:.1f} hours on `{config.device}` ({os.cpu_count()} CPU cores in the machine).
 
 ## Measured

@@ -36,9 +36,13 @@ class Players:
     def __post_init__(self) -> None:
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
         drawn = self.generator.parameters()
-        self.g_optimiser = torch.optim.Adam(drawn, self.config.g_lr, betas=(0.0, 0.99), fused=True)
+        self.g_optimiser = torch.optim.Adam(
+            drawn, self.config.optimiser.g_lr, betas=self.config.optimiser.betas, fused=True
+        )
         trainable = [p for p in self.discriminator.parameters() if p.requires_grad]
-        self.d_optimiser = torch.optim.Adam(trainable, self.config.d_lr, betas=(0.0, 0.99), fused=True)
+        self.d_optimiser = torch.optim.Adam(
+            trainable, self.config.optimiser.d_lr, betas=self.config.optimiser.betas, fused=True
+        )
 
 
 def build_players(config: GanTrainConfig, *, pretrained: bool = True) -> Players:
@@ -50,7 +54,9 @@ def build_players(config: GanTrainConfig, *, pretrained: bool = True) -> Players
         discriminator = ProjectedDiscriminator(
             config.discriminator, image_size=shape.image_size, text_dim=shape.text_dim
         )
-        features = FrozenFeatures(pretrained=pretrained, dtype=torch.bfloat16 if config.bf16 else torch.float32)
+        features = FrozenFeatures(
+            pretrained=pretrained, dtype=torch.bfloat16 if config.precision == "bf16" else torch.float32
+        )
     for module in (generator, discriminator):
         module.to(config.device).to(memory_format=torch.channels_last)
     return Players(config, generator.train(), discriminator.train(), features.to(config.device))
@@ -67,8 +73,8 @@ def train_step(players: Players, photos: Tensor, text: Tensor, rng: torch.Genera
     batch, device = len(photos), photos.device
     z = torch.randn(batch, config.generator.z_dim, generator=rng).to(device)
     text = jitter_text(text, config.text_noise, rng)
-    geometry = draw_geometry(batch, photos.shape[-1], config.translate, config.flip, rng)
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.bf16)
+    geometry = draw_geometry(batch, photos.shape[-1], config.augment.translate, config.augment.flip, rng)
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
 
     with autocast:
         fake = players.generator(z, text)
@@ -91,13 +97,13 @@ def train_step(players: Players, photos: Tensor, text: Tensor, rng: torch.Genera
     with autocast:
         (judged,) = d(fake_seen, fake_mixed, [text])
         parts = {"adversarial": losses.hinge_g(judged)}
-        if config.pixel_weight:
-            parts["layout"] = config.pixel_weight * losses.layout(fake, photos)
-        if config.feature_weight:
+        if config.losses.layout:
+            parts["layout"] = config.losses.layout * losses.layout(fake, photos)
+        if config.losses.perceptual:
             pair = d.standardise(fake_features, FIRST_MATCHED), d.standardise(real_features, FIRST_MATCHED)
-            parts["features"] = config.feature_weight * losses.feature_match(*pair)
-        if config.clip_weight and players.clip_image is not None:
-            parts["clip"] = config.clip_weight * losses.clip_alignment(players.clip_image(fake), text)
+            parts["perceptual"] = config.losses.perceptual * losses.feature_match(*pair)
+        if config.losses.clip and players.clip_image is not None:
+            parts["clip"] = config.losses.clip * losses.clip_alignment(players.clip_image(fake), text)
     players.g_optimiser.zero_grad(set_to_none=True)
     torch.autograd.backward(torch.stack(list(parts.values())).sum())
     players.g_optimiser.step()

@@ -52,7 +52,7 @@ def config() -> GanTrainConfig:
         discriminator=DiscriminatorConfig(head_width=4, pixel_widths=(4, 8)),
         images=32,
         batch_size=4,
-        bf16=False,
+        precision="fp32",
         ema_images=20,
         sheet_every=4,
         workers=1,

@@ -12,7 +12,7 @@ from PIL import Image
 from catalog_gen.bundles import load_bundle
 from catalog_gen.errors import BundleError, CatalogGenError, UsageError
 from catalog_gen.gan.checkpoint import CHECKPOINT
-from catalog_gen.gan.config import GanTrainConfig
+from catalog_gen.gan.config import GanTrainConfig, LossConfig, OptimiserConfig
 from catalog_gen.gan.export import Provenance
 from catalog_gen.gan.sampling import load_drawer
 from catalog_gen.gan.sheet import Sheet, pick_varied
@@ -44,11 +44,11 @@ def _same(a: object, b: object) -> bool:
     return a == b
 
 
-@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_two_parts_make_the_same_curve_as_one(
-    rows: list[TrainRow], tmp_path: Path, config: GanTrainConfig, bf16: bool
+    rows: list[TrainRow], tmp_path: Path, config: GanTrainConfig, precision: str
 ) -> None:
-    config = config.model_copy(update={"bf16": bf16})
+    config = config.model_copy(update={"precision": precision})
     whole = _train(rows, tmp_path / "whole", config)
     half = _train(rows, tmp_path / "parts", config.model_copy(update={"images": 12}))  # 3 of 8 steps, mid-pass
     torch.randn(7), np.random.random(3)  # the global states are no part of the curve
@@ -74,7 +74,7 @@ def test_a_step_changes_both_players_and_nothing_frozen(config: GanTrainConfig) 
     start = [p.clone() for p in players.generator.parameters()]
     photos, text = torch.rand(4, 3, 16, 16) * 2 - 1, torch.from_numpy(unit_rows(4))
     parts = train_step(players, photos, text, torch.Generator().manual_seed(0))
-    assert set(parts) == {"d", "adversarial", "layout", "features"}
+    assert set(parts) == {"d", "adversarial", "layout", "perceptual"}
     assert all(torch.isfinite(value) for value in parts.values())
     assert not all(torch.equal(a, b) for a, b in zip(start, players.generator.parameters(), strict=True))
     changed = {k for k, v in players.discriminator.state_dict().items() if not torch.equal(v, before[k])}
@@ -83,7 +83,7 @@ def test_a_step_changes_both_players_and_nothing_frozen(config: GanTrainConfig) 
 
 
 def test_clip_guidance_is_off_unless_weighed(config: GanTrainConfig) -> None:
-    players = build_players(config.model_copy(update={"clip_weight": 0.2}), pretrained=False)
+    players = build_players(config.model_copy(update={"losses": LossConfig(clip=0.2)}), pretrained=False)
     players.clip_image = lambda images: images.mean((2, 3)).repeat(1, 2)
     photos, text = torch.rand(4, 3, 16, 16) * 2 - 1, torch.from_numpy(unit_rows(4))
     parts = train_step(players, photos, text, torch.Generator().manual_seed(0))
@@ -91,7 +91,7 @@ def test_clip_guidance_is_off_unless_weighed(config: GanTrainConfig) -> None:
 
 
 def test_the_layout_is_learnt(rows: list[TrainRow], tmp_path: Path, config: GanTrainConfig) -> None:
-    longer = config.model_copy(update={"images": 240, "g_lr": 5e-3, "text_noise": 0.0})
+    longer = config.model_copy(update={"images": 240, "optimiser": OptimiserConfig(g_lr=5e-3), "text_noise": 0.0})
     result = _train(rows, tmp_path / "w", longer)
     drawn = load_drawer(str(result.bundle)).draw(unit_rows(10), np.arange(10)).float()
     border, middle = drawn[:, :, 0, :].mean(), drawn[:, :, 6:10, 6:10].mean()
@@ -142,8 +142,13 @@ def test_a_checkpoint_of_other_settings_is_refused(
 ) -> None:
     short = config.model_copy(update={"images": 4})
     _train(rows, tmp_path / "w", short)
-    with pytest.raises(UsageError, match="another g_lr, seed"):
-        _train(rows, tmp_path / "w", short.model_copy(update={"seed": 5, "g_lr": 1e-3}), resume=True)
+    with pytest.raises(UsageError, match="another optimiser, seed"):
+        _train(
+            rows,
+            tmp_path / "w",
+            short.model_copy(update={"seed": 5, "optimiser": OptimiserConfig(g_lr=1e-3)}),
+            resume=True,
+        )
     with pytest.raises(CatalogGenError, match="10 photos, and there are 9"):
         _train(rows[:9], tmp_path / "w", short, resume=True)
 
