@@ -1,4 +1,4 @@
-"""The training's checkpoint: everything that the next step depends on, written whole or not at all."""
+"""The training's checkpoints: everything that the next step depends on, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,28 +12,25 @@ import torch
 from catalog_gen.errors import UsageError
 
 if TYPE_CHECKING:
-    from catalog_gen.gan.train import Run
+    from catalog_gen.gan.run import Run
 
 CHECKPOINT = "checkpoint.pt"
+BEST = "best.pt"
 # What may change between two parts of one training without making it another one.
-BOUNDS = {"images", "minutes", "checkpoint_minutes", "sheet_every", "workers"}
+BOUNDS = {"images", "minutes", "checkpoint_minutes", "sheet_every", "workers", "watch", "checkpointing", "device"}
 
 
 def save_checkpoint(path: Path, run: Run) -> None:
     """Write networks, optimisers, average, counters and the random state to a temporary name, then rename it."""
-    players = run.players
     state: dict[str, Any] = {
-        "config": players.config.model_dump(mode="json"),
-        "generator": players.generator.state_dict(),
-        "discriminator": players.discriminator.state_dict(),
-        "average": players.average.state_dict(),
-        "g_optimiser": players.g_optimiser.state_dict(),
-        "d_optimiser": players.d_optimiser.state_dict(),
+        "config": run.config.model_dump(mode="json"),
+        "players": run.players.state_dict(),
         "rng": run.rng.get_state(),  # torch's, numpy's and Python's global states are never drawn from
         "order": torch.from_numpy(run.order),
         "photos": len(run.photos),
         "step": run.step,
         "seconds": run.seconds,
+        "guard": run.guard_state,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
@@ -50,11 +47,11 @@ def save_checkpoint(path: Path, run: Run) -> None:
 def load_checkpoint(path: Path, run: Run) -> None:
     """Bring `run` to where the checkpoint was written.
 
-    Raises UsageError when its config (but for how long to train) or its number of photos is another one.
+    Raises UsageError when its config (but for how long to train, and how to watch it) or its number of photos is
+    another one, or when the file is no checkpoint of this version.
     """
-    players = run.players
-    state = torch.load(path, map_location=players.config.device, weights_only=True)
-    ours = players.config.model_dump(mode="json")
+    state = read_checkpoint(path, run.config.device)
+    ours = run.config.model_dump(mode="json")
     differing = sorted(key for key in ours if key not in BOUNDS and state["config"].get(key) != ours[key])
     if differing:
         raise UsageError(
@@ -66,11 +63,21 @@ def load_checkpoint(path: Path, run: Run) -> None:
         raise UsageError(
             f"the checkpoint was made with {state['photos']} photos, and there are {len(run.photos)}", where=str(path)
         )
-    players.generator.load_state_dict(state["generator"])
-    players.discriminator.load_state_dict(state["discriminator"])
-    players.average.load_state_dict(state["average"])
-    players.g_optimiser.load_state_dict(state["g_optimiser"])
-    players.d_optimiser.load_state_dict(state["d_optimiser"])
+    run.players.load_state_dict(state["players"])
     run.rng.set_state(state["rng"].cpu())
     run.order = state["order"].cpu().numpy()
     run.step, run.seconds = state["step"], state["seconds"]
+    run.guard_state = state["guard"]
+
+
+def read_checkpoint(path: Path, device: str) -> dict[str, Any]:
+    """Return a checkpoint's content. Raises UsageError when the file is no checkpoint of this version."""
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # pickle, zip and torch each raise their own for a damaged file
+        raise UsageError(
+            f"the checkpoint cannot be read ({type(error).__name__})", where=str(path), hint="Start anew in another folder."
+        ) from error
+    if not isinstance(state, dict) or "players" not in state:
+        raise UsageError("this is no checkpoint of this version", where=str(path), hint="Start anew in another folder.")
+    return state

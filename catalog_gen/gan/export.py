@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import BaseModel
 
 from catalog_gen.bundles import Bundle, save_bundle
 from catalog_gen.gan.config import GanTrainConfig
 from catalog_gen.gan.generator import Generator, ModulatedNorm
+
+if TYPE_CHECKING:
+    from catalog_gen.gan.run import Run
 
 NORM_BATCHES = 16
 NORM_BATCH = 64
@@ -27,20 +33,16 @@ class Provenance:
     clip_hash: str = ""  # of the CLIP bundle whose embeddings it was trained on
     data: str = "the shop's own photos"
     photos: int = 0
+    held_out: int = 0  # products that training never saw, chosen by their skus and the seed
     notes: list[str] = field(default_factory=list)  # what was tried, how it was evaluated: one line of markdown each
 
 
 def export_bundle(
-    average: Generator,
-    texts: npt.NDArray[np.float32],
-    out: Path,
-    config: GanTrainConfig,
-    provenance: Provenance,
-    images_seen: int,
-    seconds: float,
+    average: Generator, run: Run, out: Path, provenance: Provenance, measured: Mapping[str, float]
 ) -> Bundle:
     """Write the averaged generator to the bundle folder `out` (float16) and return the bundle."""
-    generator = settle_norms(copy.deepcopy(average), texts, config.seed)
+    config = run.config
+    generator = settle_norms(copy.deepcopy(average), run.texts, config.seed)
     return save_bundle(
         out,
         kind="gan",
@@ -49,10 +51,12 @@ def export_bundle(
             "generator": config.generator.model_dump(mode="json"),
             "clip_hash": provenance.clip_hash,
             "training": config.model_dump(mode="json", exclude={"generator"}),
-            "images_seen": images_seen,
+            "held_out": provenance.held_out,
+            "images_seen": run.images_seen,
+            "measured": {name: round(value, 6) for name, value in measured.items()},
         },
         weights=generator.state_dict(),
-        card=card(config, provenance, images_seen, seconds),
+        card=card(run, provenance, measured),
     )
 
 
@@ -79,32 +83,28 @@ def settle_norms(generator: Generator, texts: npt.NDArray[np.float32], seed: int
     return generator.eval()
 
 
-def card(config: GanTrainConfig, provenance: Provenance, images_seen: int, seconds: float) -> str:
+def card(run: Run, provenance: Provenance, measured: Mapping[str, float]) -> str:
     """Return the bundle's CARD.md."""
+    config = run.config
     shape = config.generator
-    notes = "".join(f"- {note}\n" for note in provenance.notes or ["Not evaluated yet."])
-    hours = seconds / 3600
+    figures = [f"{name} {value:.4g}" for name, value in measured.items()]
+    notes = [*([f"While training, on held-out products: {', '.join(figures)}"] if figures else []), *provenance.notes]
+    measured_lines = "".join(f"- {note}\n" for note in notes or ["Not evaluated yet."])
     return f"""# {provenance.name}
 
 A text-conditioned GAN: the CLIP embedding of a product's words and a seed in, a picture of
 {shape.image_size}x{shape.image_size} px on white out.
 
 ## Data
-{provenance.data}; {provenance.photos or "all its"} photos were used, letterboxed on white.
+{provenance.data}; {provenance.photos or "all its"} photos were used, {_FITS[config.fit]}.
 Held-out products were never shown.
 
 ## Recipe
-- Generator: convolutional, text-modulated batch normalisation, bilinear upsampling, channels {list(shape.channels)}.
-- Discriminator: small heads on frozen EfficientNet-Lite0 features (ImageNet), and one on the pixels; hinge loss; a real
-  photo with another product's words counts as fake; shifts and flips on both sides.
-- Beside the adversarial loss: squared error of 4, 8 and 16 px averages (weight {config.losses.layout:g})
-  and of frozen features (weight {config.losses.perceptual:g}).
-- Adam(0, 0.99), learning rates {config.optimiser.g_lr:g} and {config.optimiser.d_lr:g}, batch {config.batch_size},
-  seed {config.seed}.
-- {images_seen:,} images seen in {hours:.1f} hours on `{config.device}` ({os.cpu_count()} CPU cores in the machine).
+{recipe(config)}
+- {run.images_seen:,} images seen in {run.seconds / 3600:.1f} hours on `{config.device}` ({os.cpu_count()} CPU cores in the machine).
 
 ## Measured
-{notes}
+{measured_lines}
 ## Limits
 Every picture is invented: a draft for internal use, never the main image of a live listing. Small text, logos, faces,
 hands and rare kinds of product come out wrong. What it draws is what its photos were: studio shots on white.
@@ -112,3 +112,34 @@ hands and rare kinds of product come out wrong. What it draws is what its photos
 ## Make your own
 `catalog-gen train gan` trains one on the shop's own photos.
 """
+
+
+_FITS = {"letterbox": "letterboxed on white", "crop": "cropped to their middle square"}
+_JUDGES = {
+    "projected": "small heads on frozen EfficientNet-Lite0 features (ImageNet), and one on the pixels",
+    "conv": "convolutions and pooling on the pixels, one logit a picture",
+}
+_NORMS = {"batch": "batch", "adaptive": "instance"}
+
+
+def recipe(config: GanTrainConfig) -> str:
+    """Return how the config trains, as lines of markdown."""
+    shape, weights, optimiser, augment = config.generator, config.losses, config.optimiser, config.augment
+    beside = _weighed(weights, ("layout", "perceptual", "laplacian", "clip", "mismatched_g"))
+    penalties = _weighed(weights, ("wgan_gp", "r1", "r2", "ma_gp"))
+    shown = _weighed(augment, ("translate", "flip", "rotate", "scale", "cutout", "colour"))
+    lines = [
+        f"Generator: convolutional, text-modulated {_NORMS[shape.norm]} normalisation, {shape.activation}, bilinear "
+        f"upsampling, channels {list(shape.channels)}.",
+        f"Discriminator: {_JUDGES[config.discriminator.kind]}; {weights.adversarial} loss; photos with another product's "
+        f"words have {weights.mismatched:g} of the fakes' weight.",
+        f"Beside the adversarial loss: {beside or 'nothing'}. Gradient penalties: {penalties or 'none'}.",
+        f"Augmentation of both sides: {shown or 'none'}{', of adaptive strength' if augment.adaptive else ''}.",
+        f"{optimiser.name}, learning rates {optimiser.g_lr:g} and {optimiser.d_lr:g}, batch {config.batch_size}, "
+        f"seed {config.seed}, {config.precision}.",
+    ]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _weighed(section: BaseModel, names: tuple[str, ...]) -> str:
+    return ", ".join(f"{name} {float(getattr(section, name)):g}" for name in names if getattr(section, name))

@@ -1,124 +1,207 @@
-"""One training step of both players, and the averaged generator."""
+"""One training step of both players: the discriminator learns, then the generator learns from it.
+
+A batch is walked over in parts (`optimiser.accumulate`) and shared among processes. Every random number is drawn for
+the whole batch, and each process and part takes its slice: parts and processes change how a batch is computed, not
+what is learnt from it.
+"""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections import defaultdict
+from contextlib import nullcontext
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from catalog_gen.gan import losses
-from catalog_gen.gan.augment import draw_geometry, jitter_text
-from catalog_gen.gan.config import GanTrainConfig
-from catalog_gen.gan.discriminator import ProjectedDiscriminator, freeze
-from catalog_gen.gan.features import FrozenFeatures
-from catalog_gen.gan.generator import Generator
+from catalog_gen.gan import adversarial, losses, penalties
+from catalog_gen.gan.augment import Augmentation, draw_augmentation, jitter_text
+from catalog_gen.gan.discriminator import Seen, freeze
+from catalog_gen.gan.distributed import average_gradients, mean_over_processes, world
+from catalog_gen.gan.players import Players
 
-ImageTower = Callable[[Tensor], Tensor]  # pictures (B, 3, S, S) in [-1, 1] -> CLIP embeddings (B, D), differentiable
 FIRST_MATCHED = 2  # stages of strides 8 to 32: what a thing is, not where its edges are
 
 
-@dataclass
-class Players:
-    """All that a step reads and changes. `clip_image` is used when the config gives guidance a weight."""
+@dataclass(frozen=True)
+class Part:
+    """What one backward pass sees: photos (b, 3, S, S), their words, other products' words, noise, augmentation.
 
-    config: GanTrainConfig
-    generator: Generator
-    discriminator: ProjectedDiscriminator
-    features: FrozenFeatures
-    average: Generator = field(init=False)
-    g_optimiser: torch.optim.Adam = field(init=False)
-    d_optimiser: torch.optim.Adam = field(init=False)
-    clip_image: ImageTower | None = None
-
-    def __post_init__(self) -> None:
-        self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
-        drawn = self.generator.parameters()
-        self.g_optimiser = torch.optim.Adam(
-            drawn, self.config.optimiser.g_lr, betas=self.config.optimiser.betas, fused=True
-        )
-        trainable = [p for p in self.discriminator.parameters() if p.requires_grad]
-        self.d_optimiser = torch.optim.Adam(
-            trainable, self.config.optimiser.d_lr, betas=self.config.optimiser.betas, fused=True
-        )
-
-
-def build_players(config: GanTrainConfig, *, pretrained: bool = True) -> Players:
-    """Return freshly initialised players on the config's device; the same seed gives the same weights."""
-    with torch.random.fork_rng():
-        torch.manual_seed(config.seed)
-        shape = config.generator
-        generator = Generator(shape)
-        discriminator = ProjectedDiscriminator(
-            config.discriminator, image_size=shape.image_size, text_dim=shape.text_dim
-        )
-        features = FrozenFeatures(
-            pretrained=pretrained, dtype=torch.bfloat16 if config.precision == "bf16" else torch.float32
-        )
-    for module in (generator, discriminator):
-        module.to(config.device).to(memory_format=torch.channels_last)
-    return Players(config, generator.train(), discriminator.train(), features.to(config.device))
-
-
-def train_step(players: Players, photos: Tensor, text: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
-    """Change both players once and return the step's losses, detached scalars.
-
-    photos (B, 3, S, S) in [-1, 1]; text (B, D), the unit-length embeddings of those photos' own prompts; `rng` on the
-    CPU gives every random number of the step. The drawn pictures and their features are computed once: the
-    discriminator learns from them detached, then the generator learns through them from the new discriminator.
+    `mix` (b,) in [0, 1): where between a photo and a picture WGAN-GP looks.
     """
-    config, d = players.config, players.discriminator
-    batch, device = len(photos), photos.device
-    z = torch.randn(batch, config.generator.z_dim, generator=rng).to(device)
-    text = jitter_text(text, config.text_noise, rng)
-    geometry = draw_geometry(batch, photos.shape[-1], config.augment.translate, config.augment.flip, rng)
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
 
-    with autocast:
-        fake = players.generator(z, text)
-        fake_seen, real_seen = geometry.apply(fake), geometry.apply(photos)
-        fake_features = players.features(fake_seen)
-        with torch.no_grad():
-            real_features = players.features(real_seen)
-            real_mixed = d.mix(real_features)
-        fake_mixed = d.mix(fake_features)
+    photos: Tensor
+    text: Tensor
+    wrong: Tensor
+    z: Tensor
+    mix: Tensor
+    augmentation: Augmentation
 
-        freeze(d, False)
-        right, wrong = d(real_seen, real_mixed, [text, text.roll(1, 0)])
-        (drawn,) = d(fake_seen.detach(), [m.detach() for m in fake_mixed], [text])
-        d_loss = losses.hinge_d(right, drawn, wrong)
+
+@dataclass(frozen=True)
+class View:
+    """A part as the discriminator sees it. `fake` (b, 3, S, S) is the generator's picture before augmentation."""
+
+    fake: Tensor
+    fake_seen: Seen
+    real_seen: Seen
+    fake_features: list[Tensor]
+    real_features: list[Tensor]
+
+
+def train_step(
+    players: Players, photos: Tensor, text: Tensor, rng: torch.Generator, *, penalise: bool = True
+) -> dict[str, Tensor]:
+    """Change both players once and return the step's losses, detached scalars, averaged over parts and processes.
+
+    photos (B / processes, 3, S, S) in [-1, 1]: this process's share of the batch. text (B, D) on the CPU: the
+    unit-length embeddings of the whole batch's prompts, in the photos' order. `rng` on the CPU gives every random
+    number of the step and must stand alike in all processes. penalise: whether gradient penalties are due.
+    """
+    parts = split_batch(players, photos, text, rng)
+    # With one part, pictures and their features are computed once: the discriminator learns from them detached, then
+    # the generator learns through them. Several parts are drawn twice, or all their activations would be kept.
+    once = len(parts) == 1
+    views: list[View] = []
+    said: defaultdict[str, list[Tensor]] = defaultdict(list)
+
+    freeze(players.discriminator, False)
     players.d_optimiser.zero_grad(set_to_none=True)
-    torch.autograd.backward(d_loss)
-    players.d_optimiser.step()
+    for part in parts:
+        with nullcontext() if once else torch.no_grad():
+            view = look(players, part)
+        terms = discriminator_terms(players, part, view, penalise=penalise)
+        _backward(players, terms, len(parts))
+        for name, value in terms.items():
+            said[name].append(value.detach())
+        if once:
+            views.append(view)
+    _descend(players, players.d_optimiser)
 
-    freeze(d, True)
-    with autocast:
-        (judged,) = d(fake_seen, fake_mixed, [text])
-        parts = {"adversarial": losses.hinge_g(judged)}
-        if config.losses.layout:
-            parts["layout"] = config.losses.layout * losses.layout(fake, photos)
-        if config.losses.perceptual:
-            pair = d.standardise(fake_features, FIRST_MATCHED), d.standardise(real_features, FIRST_MATCHED)
-            parts["perceptual"] = config.losses.perceptual * losses.feature_match(*pair)
-        if config.losses.clip and players.clip_image is not None:
-            parts["clip"] = config.losses.clip * losses.clip_alignment(players.clip_image(fake), text)
+    freeze(players.discriminator, True)
     players.g_optimiser.zero_grad(set_to_none=True)
-    torch.autograd.backward(torch.stack(list(parts.values())).sum())
-    players.g_optimiser.step()
-    freeze(d, False)
-    return {"d": d_loss.detach(), **{name: value.detach() for name, value in parts.items()}}
+    for index, part in enumerate(parts):
+        view = views[index] if once else look(players, part)
+        terms = generator_terms(players, part, view)
+        _backward(players, terms, len(parts))
+        for name, value in terms.items():
+            said[name].append(value.detach())
+    _descend(players, players.g_optimiser)
+    freeze(players.discriminator, False)
+    players.scaler.update()
+    return mean_over_processes({name: torch.stack(values).mean() for name, values in said.items()})
 
 
-@torch.no_grad()
-def update_average(average: nn.Module, live: nn.Module, config: GanTrainConfig, images_seen: int) -> None:
-    """Move the averaged generator, buffers included, towards the live one (Karras et al., arXiv 1710.10196).
+def split_batch(players: Players, photos: Tensor, text: Tensor, rng: torch.Generator) -> list[Part]:
+    """Draw the whole batch's randomness and return this process's parts of it."""
+    config, device = players.config, photos.device
+    batch = len(text)
+    z = torch.randn(batch, config.generator.z_dim, generator=rng)
+    mix = torch.rand(batch, generator=rng)
+    text = jitter_text(text, config.text_noise, rng)
+    wrong = text.roll(1, 0)
+    augmentation = draw_augmentation(batch, photos.shape[-1], config.augment, players.strength.p, rng)
+    rank, _ = world()
+    count = len(photos) // config.optimiser.accumulate
+    found = []
+    for start in range(0, len(photos), count):
+        first = rank * len(photos) + start
+        own = slice(first, first + count)
+        found.append(
+            Part(
+                photos=photos[start : start + count],
+                text=text[own].to(device),
+                wrong=wrong[own].to(device),
+                z=z[own].to(device),
+                mix=mix[own].to(device),
+                augmentation=augmentation.part(first, first + count),
+            )
+        )
+    return found
 
-    The half-life is `ema_images`, and shorter while few images were seen, so that the first weights are soon forgotten.
-    """
-    half_life = min(config.ema_images, config.ema_rampup * images_seen)
-    weight = 1 - 0.5 ** (config.batch_size / max(half_life, 1e-8))
-    targets = [*average.parameters(), *average.buffers()]
-    sources = [*live.parameters(), *live.buffers()]
-    torch._foreach_lerp_([t.data for t in targets], [s.data for s in sources], weight)
+
+def look(players: Players, part: Part) -> View:
+    """Draw the part's pictures and show them, and its photos, to the frozen features and the discriminator's mixing."""
+    with players.autocast():
+        fake = players.generator(part.z, part.text)
+        fake_shown = part.augmentation.apply(fake)
+        fake_features = players.see(fake_shown)
+        fake_seen = players.discriminator.look(fake_shown, fake_features)
+        with torch.no_grad():
+            real_shown = part.augmentation.apply(part.photos)
+            real_features = players.see(real_shown)
+            real_seen = players.discriminator.look(real_shown, real_features)
+    return View(fake, fake_seen, real_seen, fake_features, real_features)
+
+
+def discriminator_terms(players: Players, part: Part, view: View, *, penalise: bool) -> dict[str, Tensor]:
+    """Return the discriminator's weighted losses by name, scalars with gradients to its own weights alone."""
+    weights, d = players.config.losses, players.discriminator
+    with players.autocast():
+        texts = [part.text, part.wrong] if weights.mismatched else [part.text]
+        right, *others = d(view.real_seen, texts)
+        (drawn,) = d(view.fake_seen.detach(), [part.text])
+        wrong = others[0] if others else None
+        terms = {"d": adversarial.d_loss(weights.adversarial, right, drawn, wrong, weights.mismatched)}
+    if players.config.augment.adaptive:
+        players.strength.update(right, len(part.text))
+    if penalise and weights.penalised:
+        terms |= penalty_terms(players, part, view)
+    return terms
+
+
+def penalty_terms(players: Players, part: Part, view: View) -> dict[str, Tensor]:
+    """Return the gradient penalties that have a weight, times that weight and the steps that one of them stands for."""
+    weights, d = players.config.losses, players.discriminator
+
+    def judge(images: Tensor, text: Tensor = part.text) -> list[Tensor]:
+        (logits,) = d(d.look(images, players.see(images)), [text])
+        return logits
+
+    real, fake = view.real_seen.images.float(), view.fake_seen.images.detach().float()
+    terms: dict[str, Tensor] = {}
+    if weights.wgan_gp:
+        terms["wgan_gp"] = weights.wgan_gp * penalties.wgan_gp(judge, real, fake, part.mix)
+    if weights.r1:
+        terms["r1"] = weights.r1 * penalties.zero_centred(judge, real)
+    if weights.r2:
+        terms["r2"] = weights.r2 * penalties.zero_centred(judge, fake)
+    if weights.ma_gp:
+        terms["ma_gp"] = weights.ma_gp * penalties.ma_gp(judge, real, part.text)
+    return {name: weights.penalty_every * value for name, value in terms.items()}
+
+
+def generator_terms(players: Players, part: Part, view: View) -> dict[str, Tensor]:
+    """Return the generator's weighted losses by name; the discriminator's weights must be frozen."""
+    weights, d = players.config.losses, players.discriminator
+    name = weights.adversarial
+    with players.autocast():
+        texts = [part.text, part.wrong] if weights.mismatched_g else [part.text]
+        judged, *others = d(view.fake_seen, texts)
+        real = None
+        if name == "relativistic":
+            with torch.no_grad():
+                (real,) = d(view.real_seen, [part.text])
+        terms = {"adversarial": adversarial.g_loss(name, judged, real)}
+        if others:
+            terms["mismatched_g"] = weights.mismatched_g * adversarial.mismatched_g(name, judged, others[0])
+        if weights.layout:
+            terms["layout"] = weights.layout * losses.layout(view.fake, part.photos)
+        if weights.perceptual:
+            pair = [players.scales.standardise(f, FIRST_MATCHED) for f in (view.fake_features, view.real_features)]
+            terms["perceptual"] = weights.perceptual * losses.perceptual(*pair)
+        if weights.laplacian:
+            terms["laplacian"] = weights.laplacian * losses.laplacian(view.fake, part.photos)
+        if weights.clip and players.clip_image is not None:
+            terms["clip"] = weights.clip * losses.clip_alignment(players.clip_image(view.fake), part.text)
+    return terms
+
+
+def _backward(players: Players, terms: dict[str, Tensor], parts: int) -> None:
+    total = torch.stack(list(terms.values())).sum() / parts
+    torch.autograd.backward(players.scaler.scale(total))
+
+
+def _descend(players: Players, optimiser: torch.optim.Optimizer) -> None:
+    average_gradients([p for group in optimiser.param_groups for p in group["params"]])
+    players.scaler.step(optimiser)

@@ -1,47 +1,82 @@
-"""Training a generator: photos and their prompts' embeddings in, a bundle out; stoppable and resumable at any step."""
+"""Training a generator: photos and their prompts' embeddings in, a bundle out; stoppable and resumable at any step.
+
+Read `train_gan`, then `Trainer.go`: it is the training. The bundle is the averaged generator of the checkpoint that
+measured best, where anything measures, and of the last step elsewhere.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from catalog_gen.errors import UsageError
-from catalog_gen.gan.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from catalog_gen.gan.alarms import Alarm, Alarms
+from catalog_gen.gan.checkpoint import BEST, CHECKPOINT, load_checkpoint, read_checkpoint, save_checkpoint
 from catalog_gen.gan.config import GanTrainConfig
+from catalog_gen.gan.distributed import agree, leader_first, world
 from catalog_gen.gan.export import Provenance, export_bundle
+from catalog_gen.gan.generator import Generator
+from catalog_gen.gan.players import ImageTower, build_players
+from catalog_gen.gan.run import Floats, Run
 from catalog_gen.gan.sheet import Sheet, write_sheet
-from catalog_gen.gan.step import ImageTower, Players, build_players, train_step, update_average
+from catalog_gen.gan.watch import Watch
 from catalog_gen.training_data import TrainRow, load_photos
 
 logger = logging.getLogger(__name__)
 
-CALIBRATION_PHOTOS = 256
-CALIBRATION_BATCH = 64
+LOG_EVERY = 25  # steps
 
-Photos = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
+Measure = Callable[[Generator], Mapping[str, float]]  # an averaged generator, in eval mode -> figures by name
+Ending = Literal["finished", "stopped", "alarm"]
+
+
+@dataclass(frozen=True)
+class TrainContext:
+    """What a training may be given beside its data; each part can be left out.
+
+    sheet: words to draw while training. clip_image: for CLIP guidance. measure: figures of a generator, `kid` among
+    them, lower is better. initial: a trained generator's tensors to start from. report: told (images seen, figures)
+    after each measurement; raises to end the training. should_stop: asked after each step.
+    """
+
+    sheet: Sheet | None = None
+    clip_image: ImageTower | None = None
+    measure: Measure | None = None
+    initial: Mapping[str, Tensor] | None = None
+    report: Callable[[int, Mapping[str, float]], None] | None = None
+    should_stop: Callable[[], bool] = lambda: False
+    pretrained: bool = True  # False: the frozen features keep random weights (for tests)
 
 
 @dataclass(frozen=True)
 class GanTrainResult:
-    """What came of a training. `finished` is False when a signal or the time bound ended it before `images`."""
+    """What came of a training. `ending` is "stopped" when a signal or the time bound ended it before `images`.
 
-    bundle: Path
+    bundle: None when nothing worth keeping was learnt before an alarm. measured: the bundle's own figures.
+    """
+
+    bundle: Path | None
     checkpoint: Path
     steps: int
     images_seen: int
     seconds: float  # of all starts together
-    finished: bool
-    losses: dict[str, float] = field(default_factory=dict)
+    ending: Ending
+    alarm: str = ""
+    losses: Mapping[str, float] = field(default_factory=dict)
+    measured: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def finished(self) -> bool:
+        return self.ending == "finished"
 
 
 def train_gan(
@@ -52,122 +87,220 @@ def train_gan(
     work_dir: Path,
     config: GanTrainConfig,
     provenance: Provenance | None = None,
-    sheet: Sheet | None = None,
     resume: bool = False,
-    should_stop: Callable[[], bool] = lambda: False,
-    clip_image: ImageTower | None = None,
-    pretrained: bool = True,
+    context: TrainContext | None = None,
 ) -> GanTrainResult:
     """Train on `rows` and write the averaged generator to the bundle folder `out`.
 
     embeddings: (N, D) float32 of unit length, the prompts' embeddings in the order of `rows`. work_dir: holds the
-    decoded photos (memory-mapped), the checkpoint, and sheets/ with pictures of `sheet`'s words.
-    should_stop: asked after each step; on True the checkpoint and the bundle are written and the result is returned.
-    resume: continue the checkpoint in work_dir (with none there, start anew); all randomness lives in one
-    generator that is part of it, so a run in two parts makes the same steps as one in one part.
+    decoded photos (memory-mapped), the checkpoints, the curves, and sheets/ with pictures of the sheet's words.
+    resume: continue the checkpoint in work_dir (with none there, start anew); all randomness lives in one generator
+    that is part of it, so a run in two parts makes the same steps as one in one part.
+    In several processes (torchrun), each takes its share of every batch, and the first one writes.
 
     Raises UsageError when shapes disagree or the config is not the checkpoint's, ConfigError when no photo is usable,
-    BundleError when the frozen features' weights are not installed.
+    BundleError when the frozen features' weights are not installed, Unavailable when the curves' packages are not.
     """
+    context = context or TrainContext()
     shape = config.generator
     if embeddings.shape != (len(rows), shape.text_dim):
         raise UsageError(f"embeddings are {embeddings.shape}, and {(len(rows), shape.text_dim)} are needed")
-    photos, unreadable, kept = load_photos(rows, shape.image_size, work_dir / "photos", config.workers)
+    check_shares(config)
+    with leader_first():
+        photos, unreadable, kept = load_photos(rows, shape.image_size, work_dir / "photos", config.workers, config.fit)
     if len(kept) < config.batch_size:
         raise UsageError(f"{len(kept)} usable photos are fewer than one batch of {config.batch_size}")
     position = {row.sku: i for i, row in enumerate(rows)}
     texts = embeddings[[position[row.sku] for row in kept]]
     logger.info("training on %d photos (%d left out)", len(kept), len(unreadable))
 
-    players = build_players(config, pretrained=pretrained)
-    players.clip_image = clip_image
+    players = build_players(config, pretrained=context.pretrained, initial=context.initial)
+    players.clip_image = context.clip_image
     run = Run(players, photos, texts, torch.Generator().manual_seed(config.seed))
     checkpoint = work_dir / CHECKPOINT
     if resume and checkpoint.exists():
         load_checkpoint(checkpoint, run)
         logger.info("resumed at step %d", run.step)
     else:
+        (work_dir / BEST).unlink(missing_ok=True)
         run.calibrate()
-    provenance = provenance or Provenance()
+    trainer = Trainer(run, out, work_dir, provenance or Provenance(), context)
+    with trainer.watched():
+        ending = trainer.go()
+        trainer.end(ending)
+    return trainer.result(ending)
 
-    def save() -> None:
-        save_checkpoint(checkpoint, run)
-        export_bundle(run.players.average, run.texts, out, config, provenance, run.images_seen, run.seconds)
 
-    finished = _loop(run, sheet, work_dir / "sheets", save, should_stop)
-    save()
-    return GanTrainResult(out, checkpoint, run.step, run.images_seen, run.seconds, finished, run.losses)
+def check_shares(config: GanTrainConfig) -> None:
+    """Raise UsageError when a batch cannot be split evenly among processes and parts."""
+    _, processes = world()
+    parts = processes * config.optimiser.accumulate
+    if config.batch_size % parts:
+        raise UsageError(
+            f"a batch of {config.batch_size} cannot be shared by {processes} processes in "
+            f"{config.optimiser.accumulate} parts each",
+            hint=f"Choose a multiple of {parts}.",
+        )
 
 
 @dataclass
-class Run:
-    """A training under way: what a checkpoint holds, and the data it walks over."""
+class Trainer:
+    """One start of a training: the run, where its results go, and what watches it."""
 
-    players: Players
-    photos: Photos  # (N, S, S, 3), memory-mapped
-    texts: Floats  # (N, D)
-    rng: torch.Generator  # every random number of the training, on the CPU
-    step: int = 0
-    seconds: float = 0.0
-    order: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))  # of this pass over the photos
-    losses: dict[str, float] = field(default_factory=dict)
+    run: Run
+    out: Path
+    work_dir: Path
+    provenance: Provenance
+    context: TrainContext
+    leads: bool = field(default_factory=lambda: world()[0] == 0)
+    watch: Watch | None = None
+    alarms: Alarms = field(init=False)
+    rollbacks: int = 0
+    alarm: str = ""
+    losses: Mapping[str, float] = field(default_factory=dict)
+    best: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.alarms = Alarms(self.config.watch)
+        if self.run.guard_state:
+            self.alarms.load_state_dict(self.run.guard_state["alarms"])
+            self.rollbacks = self.run.guard_state["rollbacks"]
+            self.best = self.run.guard_state["best"]
 
     @property
-    def images_seen(self) -> int:
-        return self.step * self.players.config.batch_size
+    def config(self) -> GanTrainConfig:
+        return self.run.config
 
-    def calibrate(self) -> None:
-        """Fit the discriminator's feature scales to real photos, once, before the first step."""
-        chosen = np.linspace(0, len(self.photos) - 1, min(CALIBRATION_PHOTOS, len(self.photos))).astype(np.int64)
-        with torch.no_grad():
-            parts = [
-                self.players.features(self.load(chosen[i : i + CALIBRATION_BATCH]))
-                for i in range(0, len(chosen), CALIBRATION_BATCH)
-            ]
-        self.players.discriminator.calibrate([torch.cat(stage) for stage in zip(*parts, strict=True)])
+    def watched(self) -> ExitStack:
+        """Open the curves; what a crash recorded beyond the checkpoint is cut off them."""
+        held = ExitStack()
+        if self.leads:
+            settings = self.config.model_dump(mode="json")
+            resume_at = self.run.images_seen or None
+            self.watch = held.enter_context(
+                Watch(self.work_dir, self.config.watch, name=self.provenance.name, settings=settings, resume_at=resume_at)
+            )
+        return held
 
-    def next_batch(self) -> tuple[Tensor, Tensor]:
-        """Return the next photos (B, 3, S, S) in [-1, 1] and their texts (B, D); each pass in a new order."""
-        size = self.players.config.batch_size
-        if len(self.order) < size:
-            self.order = torch.randperm(len(self.photos), generator=self.rng).numpy()
-        chosen, self.order = self.order[:size], self.order[size:]
-        return self.load(chosen), torch.from_numpy(self.texts[chosen]).to(self.players.config.device)
+    def go(self) -> Ending:
+        """Make step after step until `images`, a stop, the time bound, or an alarm that ends it."""
+        run, config = self.run, self.config
+        started = tick = saved = time.monotonic()
+        bar = tqdm(total=config.images, initial=run.images_seen, unit="img", desc="gan", mininterval=5, disable=not self.leads)
+        with bar:
+            while run.images_seen < config.images:
+                said = run.advance()
+                now = time.monotonic()
+                run.seconds, tick = run.seconds + now - tick, now
+                bar.update(config.batch_size)
+                if run.step % LOG_EVERY == 0 and not self._heed(self._log(said)):
+                    return "alarm"
+                bar.set_postfix(self.losses, refresh=False)
+                if self._measure_due() and not self._heed(self._measure()):
+                    return "alarm"
+                if self.leads and self.context.sheet is not None and run.step % config.sheet_every == 0:
+                    self._sheet(self.context.sheet)
+                if now - saved > config.checkpoint_minutes * 60:
+                    self.save()
+                    saved = time.monotonic()
+                out_of_time = config.minutes is not None and now - started > config.minutes * 60
+                if agree(int(out_of_time or self.context.should_stop())):
+                    return "stopped"
+        return "finished"
 
-    def load(self, chosen: npt.NDArray[np.int64]) -> Tensor:
-        pixels = torch.from_numpy(self.photos[chosen]).to(self.players.config.device)
-        images = pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
-        return images.contiguous(memory_format=torch.channels_last)
+    def end(self, ending: Ending) -> None:
+        """Give the last weights their chance to be the best, and save; after an alarm, what was saved stays."""
+        if ending == "alarm":
+            return
+        if ending == "finished" and self.context.measure is not None and self.config.watch.measure_every:
+            self._measure()
+        self.save()
 
-    def advance(self) -> dict[str, Tensor]:
-        """Make one step of both players and of the average."""
-        photos, text = self.next_batch()
-        parts = train_step(self.players, photos, text, self.rng)
-        self.step += 1
-        update_average(self.players.average, self.players.generator, self.players.config, self.images_seen)
-        return parts
+    def save(self) -> None:
+        """Write the checkpoint, and the bundle where nothing better than the last step is known."""
+        if not self.leads:
+            return
+        self.run.guard_state = {
+            "alarms": self.alarms.state_dict(),
+            "rollbacks": self.rollbacks,
+            "best": dict(self.best),
+        }
+        save_checkpoint(self.work_dir / CHECKPOINT, self.run)
+        if not self.best:
+            self._export({})
 
+    def result(self, ending: Ending) -> GanTrainResult:
+        return GanTrainResult(
+            bundle=self.out if self.out.exists() else None,
+            checkpoint=self.work_dir / CHECKPOINT,
+            steps=self.run.step,
+            images_seen=self.run.images_seen,
+            seconds=self.run.seconds,
+            ending=ending,
+            alarm=self.alarm,
+            losses=self.losses,
+            measured=self.best,
+        )
 
-def _loop(
-    run: Run, sheet: Sheet | None, sheets: Path, save: Callable[[], None], should_stop: Callable[[], bool]
-) -> bool:
-    config = run.players.config
-    started = tick = saved = time.monotonic()
-    with tqdm(total=config.images, initial=run.images_seen, unit="img", desc="gan", mininterval=5) as bar:
-        while run.images_seen < config.images:
-            parts = run.advance()
-            now = time.monotonic()
-            run.seconds, tick = run.seconds + now - tick, now
-            bar.update(config.batch_size)
-            if run.step % 25 == 0:
-                run.losses = {name: round(float(value), 4) for name, value in parts.items()}
-                bar.set_postfix(run.losses, refresh=False)
-            if sheet is not None and run.step % config.sheet_every == 0:
-                write_sheet(sheets / f"{run.images_seen:08d}.png", run.players.average, sheet)
-            if now - saved > config.checkpoint_minutes * 60:
-                save()
-                saved = time.monotonic()
-            out_of_time = config.minutes is not None and now - started > config.minutes * 60
-            if out_of_time or should_stop():
-                break
-    return run.images_seen >= config.images
+    def _log(self, said: Mapping[str, Tensor]) -> Alarm | None:
+        self.losses = {name: round(float(value), 6) for name, value in said.items()}
+        if self.watch is not None:
+            self.watch.losses(self.run.images_seen, self.losses)
+        return self.alarms.check_losses(self.run.images_seen, self.losses)
+
+    def _sheet(self, sheet: Sheet) -> None:
+        path = self.work_dir / "sheets" / f"{self.run.images_seen:08d}.png"
+        write_sheet(path, self.run.players.average, sheet)
+        if self.watch is not None:
+            self.watch.sheet(self.run.images_seen, path)
+
+    def _measure_due(self) -> bool:
+        every, seen, batch = self.config.watch.measure_every, self.run.images_seen, self.config.batch_size
+        wanted = self.context.measure is not None and every > 0 and seen < self.config.images
+        return wanted and seen // every != (seen - batch) // every
+
+    def _measure(self) -> Alarm | None:
+        """Measure the averaged generator; the best so far becomes the bundle and the checkpoint to go back to."""
+        if not self.leads or self.context.measure is None:
+            return None
+        seen = self.run.images_seen
+        figures = {name: float(value) for name, value in self.context.measure(self.run.players.average).items()}
+        if self.watch is not None:
+            self.watch.measured(seen, figures)
+        alarm = self.alarms.check_measure(seen, figures)
+        if self.alarms.improved(figures) and alarm is None:
+            self.best = figures
+            self.save()
+            save_checkpoint(self.work_dir / BEST, self.run)
+            self._export(figures)
+        if self.context.report is not None:
+            self.context.report(seen, figures)
+        return alarm
+
+    def _heed(self, alarm: Alarm | None) -> bool:
+        """Do what the settings say about an alarm; return whether the training goes on. All processes decide alike."""
+        can_go_back = self.rollbacks < self.config.watch.max_rollbacks and (self.work_dir / BEST).exists()
+        answer = {"log": 1, "rollback": 2 if can_go_back else 3, "stop": 3}[self.config.watch.on_alarm]
+        answer = agree(answer if alarm is not None else 0)
+        if alarm is not None:
+            self.alarm = alarm.message
+            logger.warning("%s", alarm.message)
+            if self.watch is not None:
+                self.watch.note(alarm.images_seen, f"{alarm.kind}, {('', 'logged', 'rolled back', 'stopped')[answer]}")
+        if answer == 2:
+            self._roll_back()
+        return answer != 3
+
+    def _roll_back(self) -> None:
+        """Take both players back to the best checkpoint, with half the rates; the images seen since then count as seen."""
+        players = self.run.players
+        factor = players.lr_factor / 2
+        players.load_state_dict(read_checkpoint(self.work_dir / BEST, self.config.device)["players"])
+        players.new_optimisers()
+        players.lr_factor = factor
+        self.rollbacks += 1
+        self.alarms.rolled_back()
+
+    def _export(self, measured: Mapping[str, float]) -> None:
+        run = self.run
+        export_bundle(run.players.average, run, self.out, self.provenance, measured)

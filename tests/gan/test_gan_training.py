@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,27 +14,24 @@ from PIL import Image
 
 from catalog_gen.bundles import load_bundle
 from catalog_gen.errors import BundleError, CatalogGenError, UsageError
-from catalog_gen.gan.checkpoint import CHECKPOINT
-from catalog_gen.gan.config import GanTrainConfig, LossConfig, OptimiserConfig
+from catalog_gen.gan.checkpoint import BEST, CHECKPOINT
+from catalog_gen.gan.config import AugmentConfig, DiscriminatorConfig, GanTrainConfig, LossConfig, OptimiserConfig, WatchConfig
 from catalog_gen.gan.export import Provenance
 from catalog_gen.gan.sampling import load_drawer
 from catalog_gen.gan.sheet import Sheet, pick_varied
-from catalog_gen.gan.step import build_players, train_step
-from catalog_gen.gan.train import GanTrainResult, train_gan
+from catalog_gen.gan.generator import Generator
+from catalog_gen.gan.players import build_players
+from catalog_gen.gan.step import train_step
+from catalog_gen.gan.train import GanTrainResult, TrainContext, train_gan
 from catalog_gen.training_data import TrainRow
 from tests.gan.conftest import unit_rows
 
 
-def _train(rows: list[TrainRow], work: Path, config: GanTrainConfig, **more: object) -> GanTrainResult:
-    return train_gan(
-        rows,
-        unit_rows(len(rows)),
-        out=work / "bundle",
-        work_dir=work,
-        config=config,
-        pretrained=False,
-        **more,  # type: ignore[arg-type]
-    )
+def _train(rows: list[TrainRow], work: Path, config: GanTrainConfig, **more: Any) -> GanTrainResult:
+    given = {name: more.pop(name) for name in ("resume", "provenance") if name in more}
+    context = TrainContext(pretrained=False, **more)
+    texts = unit_rows(len(rows))
+    return train_gan(rows, texts, out=work / "bundle", work_dir=work, config=config, context=context, **given)
 
 
 def _same(a: object, b: object) -> bool:
@@ -44,21 +44,41 @@ def _same(a: object, b: object) -> bool:
     return a == b
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+EVERYTHING = {
+    "plain": {"precision": "fp32"},
+    "bf16": {"precision": "bf16"},
+    "all of it": {
+        "precision": "fp32",
+        "discriminator": DiscriminatorConfig(head_width=4, pixel_widths=(4,), dropout=0.3),
+        "augment": AugmentConfig(rotate=10, scale=0.2, cutout=0.3, colour=0.2, adaptive=True, adapt_images=20),
+        "losses": LossConfig(adversarial="relativistic", r1=0.1, r2=0.1, penalty_every=2, laplacian=1, mismatched_g=0.5),
+        "optimiser": OptimiserConfig(name="adamw", weight_decay=0.01, warmup_images=8, decay="cosine", accumulate=2),
+        "checkpointing": True,
+    },
+}
+
+
+@pytest.mark.parametrize("settings", list(EVERYTHING))
 def test_two_parts_make_the_same_curve_as_one(
-    rows: list[TrainRow], tmp_path: Path, config: GanTrainConfig, precision: str
+    rows: list[TrainRow], tmp_path: Path, config: GanTrainConfig, settings: str
 ) -> None:
-    config = config.model_copy(update={"precision": precision})
+    config = config.model_copy(update=EVERYTHING[settings])
     whole = _train(rows, tmp_path / "whole", config)
-    half = _train(rows, tmp_path / "parts", config.model_copy(update={"images": 12}))  # 3 of 8 steps, mid-pass
+    half = _train(rows, tmp_path / "parts", config, should_stop=_after(4))  # of 8 steps, in the middle of a pass
     torch.randn(7), np.random.random(3)  # the global states are no part of the curve
     rest = _train(rows, tmp_path / "parts", config, resume=True)
-    assert (whole.steps, half.steps, rest.steps) == (8, 3, 8)
+    assert (whole.steps, half.steps, rest.steps) == (8, 4, 8)
     one = torch.load(whole.checkpoint, weights_only=True)
     two = torch.load(rest.checkpoint, weights_only=True)
     for part in one.keys() - {"seconds"}:
         assert _same(one[part], two[part]), part
     assert load_bundle(str(whole.bundle), "gan").hash == load_bundle(str(rest.bundle), "gan").hash
+
+
+def _after(steps: int) -> Any:
+    """A `should_stop` that says yes when it is asked for the `steps`th time."""
+    asked = iter(range(1, 10**6))
+    return lambda: next(asked) >= steps
 
 
 def test_another_seed_makes_another_curve(rows: list[TrainRow], tmp_path: Path, config: GanTrainConfig) -> None:
@@ -82,14 +102,6 @@ def test_a_step_changes_both_players_and_nothing_frozen(config: GanTrainConfig) 
     assert all(torch.equal(a, b) for a, b in zip(frozen, players.features.parameters(), strict=True))
 
 
-def test_clip_guidance_is_off_unless_weighed(config: GanTrainConfig) -> None:
-    players = build_players(config.model_copy(update={"losses": LossConfig(clip=0.2)}), pretrained=False)
-    players.clip_image = lambda images: images.mean((2, 3)).repeat(1, 2)
-    photos, text = torch.rand(4, 3, 16, 16) * 2 - 1, torch.from_numpy(unit_rows(4))
-    parts = train_step(players, photos, text, torch.Generator().manual_seed(0))
-    assert 0 <= parts["clip"].item() <= 0.4
-
-
 def test_the_layout_is_learnt(rows: list[TrainRow], tmp_path: Path, config: GanTrainConfig) -> None:
     longer = config.model_copy(update={"images": 240, "optimiser": OptimiserConfig(g_lr=5e-3), "text_noise": 0.0})
     result = _train(rows, tmp_path / "w", longer)
@@ -99,16 +111,10 @@ def test_the_layout_is_learnt(rows: list[TrainRow], tmp_path: Path, config: GanT
 
 
 def test_a_stop_saves_and_a_sheet_is_written(rows: list[TrainRow], tmp_path: Path, config: GanTrainConfig) -> None:
-    asked = 0
-
-    def stop() -> bool:
-        nonlocal asked
-        asked += 1
-        return asked == 5
-
     sheet = Sheet(unit_rows(6, seed=9), columns=3)
-    result = _train(rows, tmp_path / "w", config, should_stop=stop, sheet=sheet)
+    result = _train(rows, tmp_path / "w", config, should_stop=_after(5), sheet=sheet)
     assert result.steps == 5 and not result.finished and result.checkpoint.name == CHECKPOINT
+    assert result.ending == "stopped"
     (written,) = (tmp_path / "w" / "sheets").glob("*.png")
     assert written.name == "00000016.png" and Image.open(written).size == (3 * 18, 2 * 18)
     assert _train(rows, tmp_path / "w", config, resume=True).finished
@@ -166,3 +172,82 @@ def test_the_sheet_shows_many_kinds_and_colours(rows: list[TrainRow]) -> None:
     picked = pick_varied(rows, 6)
     assert len(set(picked)) == 6
     assert {rows[i].category for i in picked} == {"kind 0", "kind 1", "kind 2"}
+
+
+def test_a_damaged_checkpoint_is_named(rows: list[TrainRow], tmp_path: Path, config: GanTrainConfig) -> None:
+    result = _train(rows, tmp_path / "w", config.model_copy(update={"images": 4}))
+    result.checkpoint.write_bytes(result.checkpoint.read_bytes()[:1000])
+    with pytest.raises(UsageError, match=r"checkpoint\.pt: the checkpoint cannot be read"):
+        _train(rows, tmp_path / "w", config, resume=True)
+
+
+def _measures(*kids: float, **others: float) -> Any:
+    """A measurement that says each of `kids` in turn."""
+    said = iter(kids)
+    return lambda generator: {"kid": next(said), "variety": 1.0, "coverage": 1.0, "memorised": 0.0} | others
+
+
+def _weights(folder: Path, name: str) -> dict[str, torch.Tensor]:
+    state: dict[str, Any] = torch.load(folder / name, weights_only=True)
+    return dict(state["players"]["average"])
+
+
+def test_the_bundle_is_the_best_one_and_not_the_last(
+    rows: list[TrainRow], tmp_path: Path, config: GanTrainConfig
+) -> None:
+    config = config.model_copy(update={"watch": WatchConfig(measure_every=8)})
+    result = _train(rows, tmp_path / "w", config, measure=_measures(0.5, 0.2, 0.4, 0.3))
+    assert result.finished and result.measured["kid"] == 0.2
+    bundle = load_bundle(str(result.bundle), "gan")
+    assert bundle.config["images_seen"] == 16 and bundle.config["measured"]["kid"] == 0.2
+    assert torch.load(tmp_path / "w" / BEST, weights_only=True)["step"] == 4
+    assert "kid 0.2" in (result.bundle / "CARD.md").read_text("utf-8")  # type: ignore[operator]
+
+
+def test_a_resumed_training_remembers_its_best(rows: list[TrainRow], tmp_path: Path, config: GanTrainConfig) -> None:
+    config = config.model_copy(update={"watch": WatchConfig(measure_every=8)})
+    _train(rows, tmp_path / "w", config, measure=_measures(0.1), should_stop=_after(3))
+    result = _train(rows, tmp_path / "w", config, resume=True, measure=_measures(0.5, 0.4, 0.3))
+    assert result.measured["kid"] == 0.1
+    assert load_bundle(str(result.bundle), "gan").config["images_seen"] == 8
+
+
+def test_divergence_stops_and_spares_what_was_saved(
+    rows: list[TrainRow], tmp_path: Path, config: GanTrainConfig
+) -> None:
+    good = _train(rows, tmp_path / "w", config.model_copy(update={"images": 16}))
+    broken = config.model_copy(update={"images": 4000, "watch": WatchConfig(measure_every=0)})
+
+    def poison(generator: Generator) -> None:
+        raise AssertionError("nothing is measured here")
+
+    state = torch.load(good.checkpoint, weights_only=True)
+    state["players"]["generator"]["to_rgb.bias"].fill_(float("nan"))
+    torch.save(state, good.checkpoint)
+    hash_before = load_bundle(str(good.bundle), "gan").hash
+    result = _train(rows, tmp_path / "w", broken, resume=True, measure=poison)
+    assert result.ending == "alarm" and "diverge" in result.alarm.lower()
+    assert result.steps == 25, "it is noticed when the losses are next looked at"
+    assert load_bundle(str(good.bundle), "gan").hash == hash_before
+
+
+def test_collapse_takes_it_back_to_the_best_with_half_the_rate(
+    rows: list[TrainRow], tmp_path: Path, config: GanTrainConfig
+) -> None:
+    watch = WatchConfig(measure_every=4, on_alarm="rollback", max_rollbacks=1)
+    config = config.model_copy(update={"watch": watch, "images": 40})
+    varieties = iter([1.0, 1.0, 0.9, 0.1, 0.9, 0.9, 0.1, 0.9, 0.9, 0.9])
+    kids = iter([0.5, 0.4, 0.3, 0.2, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6])
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def measure(generator: Generator) -> Mapping[str, float]:
+        seen.append({name: value.clone() for name, value in generator.state_dict().items()})
+        return {"kid": next(kids), "variety": next(varieties), "coverage": 1.0, "memorised": 0.0}
+
+    result = _train(rows, tmp_path / "w", config, measure=measure)
+    assert result.ending == "alarm" and "collapse" in result.alarm.lower(), "the second one is not forgiven"
+    assert result.steps == 7 and result.measured["kid"] == 0.3, "a collapsed generator is never the best"
+    assert _same(_weights(tmp_path / "w", BEST), seen[2])
+    lines = [json.loads(line) for line in (tmp_path / "w" / "metrics.jsonl").read_text("utf-8").splitlines()]
+    notes = [line for line in lines if line["kind"] == "note"]
+    assert [note["images"] for note in notes] == [16, 28]

@@ -1,0 +1,124 @@
+"""`make recipes`: the same photos, the same number of images, one thing changed at a time; trained, scored, tabled.
+
+Each recipe is trained and scored by the program's own commands, several at once on a thread each, and is kept: what was
+interrupted goes on where it stopped. The table goes to docs/recipes.md, the sheets stay in the work folder.
+
+    python tests/recipes.py --config catalog-gen.toml --work work/recipes --images 20000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+CONV = "discriminator.kind=conv"
+RECIPES: dict[str, list[str]] = {
+    "default": [],
+    "non-saturating": ["losses.adversarial=non_saturating"],
+    "wasserstein": ["losses.adversarial=wasserstein"],
+    "relativistic": ["losses.adversarial=relativistic"],
+    "conv, hinge": [CONV],
+    "conv, non-saturating, R1": [CONV, "losses.adversarial=non_saturating", "losses.r1=1", "losses.penalty_every=4"],
+    "conv, wasserstein, WGAN-GP": [
+        CONV,
+        "losses.adversarial=wasserstein",
+        "losses.wgan_gp=10",
+        "losses.penalty_every=4",
+    ],
+    "conv, relativistic, R1 + R2": [
+        CONV,
+        "losses.adversarial=relativistic",
+        "losses.r1=0.5",
+        "losses.r2=0.5",
+        "losses.penalty_every=4",
+    ],
+    "conv, hinge, MA-GP": [CONV, "losses.ma_gp=2", "losses.penalty_every=4"],
+    "no layout": ["losses.layout=0"],
+    "no perceptual": ["losses.perceptual=0"],
+    "+ Laplacian": ["losses.laplacian=1"],
+    "+ CLIP": ["losses.clip=0.2"],
+    "no mismatched words": ["losses.mismatched=0"],
+    "mismatched words for G too": ["losses.mismatched_g=0.5"],
+    "adaptive norm": ["generator.norm=adaptive"],
+    "GLU": ["generator.activation=glu"],
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="names a catalogue with photos")
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--rows", type=int, default=1_000, help="held-out rows to score on")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--only", nargs="+", choices=list(RECIPES), default=list(RECIPES))
+    parser.add_argument("--table", type=Path, default=Path("docs/recipes.md"))
+    given = parser.parse_args()
+    given.work.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(given.jobs) as pool:
+        failed = [name for name, fault in pool.map(lambda name: work(name, given), given.only) if fault]
+    rows = {name: json.loads(score_file(given.work, name).read_text("utf-8")) for name in RECIPES if done(given, name)}
+    given.table.write_text(table(rows, given), encoding="utf-8")
+    sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
+
+
+def folder_of(work: Path, name: str) -> Path:
+    return work / "".join(letter if letter.isalnum() else "-" for letter in name)
+
+
+def score_file(work: Path, name: str) -> Path:
+    return folder_of(work, name) / "scores" / "evaluation.json"
+
+
+def done(given: argparse.Namespace, name: str) -> bool:
+    return score_file(given.work, name).exists()
+
+
+def work(name: str, given: argparse.Namespace) -> tuple[str, bool]:
+    """Train and score one recipe, unless that is done; return its name and whether it failed."""
+    if done(given, name):
+        return name, False
+    folder = folder_of(given.work, name)
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = [part for text in (*RECIPES[name], "watch.on_alarm=log", "watch.measure_every=0") for part in ("--set", text)]
+    common = ["--config", str(given.config)]
+    bundle, scores = str(folder / "bundle"), str(score_file(given.work, name).parent)
+    train = ["train", "gan", *common, "--out", bundle, "--work-dir", str(folder), "--images", str(given.images), *settings]
+    score = ["evaluate", *common, "--gan", bundle, "--rows", str(given.rows), "--out", scores]
+    started = time.time()
+    for command in (train, score):
+        code = run(command, folder / "log")
+        if code:
+            say(f"{name}: {command[0]} ended with {code}, see {folder / 'log'}\n")
+            return name, True
+    say(f"{name}: {(time.time() - started) / 60:.1f} minutes\n")
+    return name, False
+
+
+def run(arguments: list[str], log: Path) -> int:
+    """Run the program on one thread; what it says goes to the log."""
+    with log.open("a", encoding="utf-8") as said:
+        env = os.environ | {"OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "catalog_gen", *arguments]
+        return subprocess.run(command, stdout=said, stderr=said, env=env, check=False).returncode
+
+
+def table(rows: dict[str, Any], given: argparse.Namespace) -> str:
+    """Return the page: a line a recipe, best KID first."""
+    raise SystemExit("table() needs the evaluation's keys")
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
