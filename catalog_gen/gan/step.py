@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from catalog_gen.gan import losses
-from catalog_gen.gan.augment import draw_geometry, jitter_text
+from catalog_gen.gan.adversarial import d_loss, g_loss
+from catalog_gen.gan.augment import draw_augmentation, jitter_text
 from catalog_gen.gan.config import GanTrainConfig
 from catalog_gen.gan.discriminator import ProjectedDiscriminator, freeze
 from catalog_gen.gan.features import FrozenFeatures
@@ -73,12 +74,12 @@ def train_step(players: Players, photos: Tensor, text: Tensor, rng: torch.Genera
     batch, device = len(photos), photos.device
     z = torch.randn(batch, config.generator.z_dim, generator=rng).to(device)
     text = jitter_text(text, config.text_noise, rng)
-    geometry = draw_geometry(batch, photos.shape[-1], config.augment.translate, config.augment.flip, rng)
+    augmentation = draw_augmentation(batch, photos.shape[-1], config.augment, 1.0, rng)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
 
     with autocast:
         fake = players.generator(z, text)
-        fake_seen, real_seen = geometry.apply(fake), geometry.apply(photos)
+        fake_seen, real_seen = augmentation.apply(fake), augmentation.apply(photos)
         fake_features = players.features(fake_seen)
         with torch.no_grad():
             real_features = players.features(real_seen)
@@ -88,27 +89,30 @@ def train_step(players: Players, photos: Tensor, text: Tensor, rng: torch.Genera
         freeze(d, False)
         right, wrong = d(real_seen, real_mixed, [text, text.roll(1, 0)])
         (drawn,) = d(fake_seen.detach(), [m.detach() for m in fake_mixed], [text])
-        d_loss = losses.hinge_d(right, drawn, wrong)
+        judging = d_loss(config.losses.adversarial, right, drawn, wrong, config.losses.mismatched)
     players.d_optimiser.zero_grad(set_to_none=True)
-    torch.autograd.backward(d_loss)
+    torch.autograd.backward(judging)
     players.d_optimiser.step()
 
     freeze(d, True)
     with autocast:
         (judged,) = d(fake_seen, fake_mixed, [text])
-        parts = {"adversarial": losses.hinge_g(judged)}
+        if config.losses.adversarial == "relativistic":
+            with torch.no_grad():  # by the same discriminator that judges the pictures, after its step
+                (right,) = d(real_seen, real_mixed, [text])
+        parts = {"adversarial": g_loss(config.losses.adversarial, judged, right)}
         if config.losses.layout:
             parts["layout"] = config.losses.layout * losses.layout(fake, photos)
         if config.losses.perceptual:
             pair = d.standardise(fake_features, FIRST_MATCHED), d.standardise(real_features, FIRST_MATCHED)
-            parts["perceptual"] = config.losses.perceptual * losses.feature_match(*pair)
+            parts["perceptual"] = config.losses.perceptual * losses.perceptual(*pair)
         if config.losses.clip and players.clip_image is not None:
             parts["clip"] = config.losses.clip * losses.clip_alignment(players.clip_image(fake), text)
     players.g_optimiser.zero_grad(set_to_none=True)
     torch.autograd.backward(torch.stack(list(parts.values())).sum())
     players.g_optimiser.step()
     freeze(d, False)
-    return {"d": d_loss.detach(), **{name: value.detach() for name, value in parts.items()}}
+    return {"d": judging.detach(), **{name: value.detach() for name, value in parts.items()}}
 
 
 @torch.no_grad()
