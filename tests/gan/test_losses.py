@@ -34,21 +34,26 @@ def test_clip_alignment_is_one_minus_cosine() -> None:
     assert losses.clip_alignment(image, text).item() == pytest.approx(1 - (1 + math.sqrt(0.5)) / 2, abs=1e-6)
 
 
-def _pyramid_by_matrix(image: Tensor, levels: int) -> list[Tensor]:
-    """An independent reference: blur and halve by an explicit matrix, double by its transpose with edges mended."""
+def _pyramid_by_taps(image: Tensor, levels: int) -> list[Tensor]:
+    """An independent reference: Burt and Adelson's weights, pixel by pixel, one way and then the other."""
+
+    def shrunk(rows: Tensor) -> Tensor:
+        last = rows.shape[1] - 1
+        taps = [(offset, weight / 16) for offset, weight in zip(range(-2, 3), (1, 4, 6, 4, 1), strict=True)]
+        columns = [sum(w * rows[:, min(max(2 * i + o, 0), last)] for o, w in taps) for i in range(rows.shape[1] // 2)]
+        return torch.stack([torch.as_tensor(column) for column in columns], 1)
+
+    def expanded(rows: Tensor) -> Tensor:
+        columns, last = [], rows.shape[1] - 1
+        for i in range(rows.shape[1]):
+            before, here, after = (rows[:, min(max(j, 0), last)] for j in (i - 1, i, i + 1))
+            columns += [(before + 6 * here + after) / 8, (here + after) / 2]
+        return torch.stack(columns, 1)
+
     bands = []
     for _ in range(levels):
-        size = image.shape[0]
-        shrink, expand = torch.zeros(size // 2, size), torch.zeros(size, size // 2)
-        for i in range(size // 2):
-            for offset, weight in zip(range(-2, 3), (1, 4, 6, 4, 1), strict=True):
-                shrink[i, min(max(2 * i + offset, 0), size - 1)] += weight / 16
-        for i in range(size):
-            taps = {i // 2 - 1: 1, i // 2: 6, i // 2 + 1: 1} if i % 2 == 0 else {i // 2: 4, i // 2 + 1: 4}
-            for j, weight in taps.items():
-                expand[i, min(max(j, 0), size // 2 - 1)] += weight / 8
-        smaller = shrink @ image @ shrink.T
-        bands.append(image - expand @ smaller @ expand.T)
+        smaller = shrunk(shrunk(image).T).T
+        bands.append(image - expanded(expanded(smaller).T).T)
         image = smaller
     return [*bands, image]
 
@@ -58,7 +63,7 @@ def test_laplacian_is_the_mean_absolute_error_of_each_level_summed() -> None:
     fake, real = torch.rand(2, 3, 16, 16) * 2 - 1, torch.rand(2, 3, 16, 16) * 2 - 1
     expected = torch.zeros(())
     for a, b in zip(fake.flatten(0, 1), real.flatten(0, 1), strict=True):
-        pairs = zip(_pyramid_by_matrix(a, 2), _pyramid_by_matrix(b, 2), strict=True)
+        pairs = zip(_pyramid_by_taps(a, 2), _pyramid_by_taps(b, 2), strict=True)
         expected += torch.stack([(x - y).abs().mean() for x, y in pairs]).sum() / 6
     torch.testing.assert_close(losses.laplacian(fake, real, levels=2), expected)
 
