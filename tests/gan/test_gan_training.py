@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 from catalog_gen.bundles import load_bundle
 from catalog_gen.errors import BundleError, CatalogGenError, UsageError
 from catalog_gen.gan.checkpoint import CHECKPOINT
-from catalog_gen.gan.config import GanTrainConfig, LossConfig, OptimiserConfig
+from catalog_gen.gan.config import Adversarial, AugmentConfig, GanTrainConfig, LossConfig, OptimiserConfig
 from catalog_gen.gan.export import Provenance
 from catalog_gen.gan.sampling import load_drawer
 from catalog_gen.gan.sheet import Sheet, pick_varied
@@ -80,6 +81,22 @@ def test_a_step_changes_both_players_and_nothing_frozen(config: GanTrainConfig) 
     changed = {k for k, v in players.discriminator.state_dict().items() if not torch.equal(v, before[k])}
     assert changed and not any(".mix." in name for name in changed)
     assert all(torch.equal(a, b) for a, b in zip(frozen, players.features.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("name", get_args(Adversarial))
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_every_adversarial_loss_and_augmentation_trains(
+    config: GanTrainConfig, name: Adversarial, precision: str
+) -> None:
+    augment = AugmentConfig(rotate=20, scale=0.2, cutout=0.3, colour=0.5)
+    update = {"losses": LossConfig(adversarial=name, mismatched=0.3), "augment": augment, "precision": precision}
+    players = build_players(config.model_copy(update=update), pretrained=False)
+    start = [p.clone() for p in players.generator.parameters()]
+    photos, text = torch.rand(4, 3, 16, 16) * 2 - 1, torch.from_numpy(unit_rows(4))
+    for _ in range(2):
+        parts = train_step(players, photos, text, torch.Generator().manual_seed(0))
+        assert all(torch.isfinite(value) for value in parts.values())
+    assert not all(torch.equal(a, b) for a, b in zip(start, players.generator.parameters(), strict=True))
 
 
 def test_clip_guidance_is_off_unless_weighed(config: GanTrainConfig) -> None:
