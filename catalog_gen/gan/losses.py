@@ -1,4 +1,4 @@
-"""The losses, as pure functions of logits and pictures."""
+"""The generator's losses beside the adversarial one, as pure functions of pictures, features and embeddings."""
 
 from __future__ import annotations
 
@@ -9,22 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 LAYOUT_SIZES = (4, 8, 16)
-
-
-def hinge_d(real: Sequence[Tensor], fake: Sequence[Tensor], mismatched: Sequence[Tensor]) -> Tensor:
-    """Return the discriminator's hinge loss (arXiv 1705.02894), a scalar; arguments hold one head's logits an entry.
-
-    A real photo with another product's words is a second kind of fake (arXiv 1605.05396), each with half the weight.
-    """
-    total = torch.zeros((), device=real[0].device)
-    for r, f, m in zip(real, fake, mismatched, strict=True):
-        total = total + F.relu(1 - r).mean() + 0.5 * (F.relu(1 + f).mean() + F.relu(1 + m).mean())
-    return total / len(real)
-
-
-def hinge_g(fake: Sequence[Tensor]) -> Tensor:
-    """Return the generator's side of the hinge loss, a scalar: minus the mean logit of each head, averaged."""
-    return -torch.stack([logits.mean() for logits in fake]).mean()
+PYRAMID_LEVELS = 4  # at 64 px: bands of 64, 32, 16 and 8 px, and what is left at 4
 
 
 def layout(fake: Tensor, real: Tensor, sizes: Sequence[int] = LAYOUT_SIZES) -> Tensor:
@@ -38,7 +23,7 @@ def layout(fake: Tensor, real: Tensor, sizes: Sequence[int] = LAYOUT_SIZES) -> T
     return torch.stack(errors).mean()
 
 
-def feature_match(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
+def perceptual(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
     """Return the mean squared error of frozen features, averaged over stages (perceptual loss, arXiv 1603.08155).
 
     Each entry (B, C, H, W), standardised a channel, so that every stage and channel counts alike.
@@ -49,3 +34,43 @@ def feature_match(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
 def clip_alignment(image: Tensor, text: Tensor) -> Tensor:
     """Return 1 - cosine of image and text embeddings (B, D), averaged: CLIP guidance (arXiv 2301.09515)."""
     return 1 - F.cosine_similarity(image.float(), text.float(), dim=1).mean()
+
+
+def laplacian(fake: Tensor, real: Tensor, levels: int = PYRAMID_LEVELS) -> Tensor:
+    """Return the absolute error of Laplacian pyramids, a scalar: sharp edges count at every scale (arXiv 1707.05776).
+
+    fake, real (B, C, S, S) in [-1, 1]. The mean of each of `levels` bands and of the remaining low pass, summed; the
+    paper's sums over pixels with weights 2^2j are the same, because level j has 2^-2j of the pixels. Halving ends
+    early at an odd size or at 2 px. The pyramid is linear, so one of the difference does.
+    """
+    with torch.autocast(fake.device.type, enabled=False):
+        rest = fake - real if fake.dtype is torch.float64 else fake.float() - real.float()
+        bands: list[Tensor] = []
+        while len(bands) < levels and rest.shape[-1] >= 4 and rest.shape[-1] % 2 == 0:
+            shrink, expand = _halving(rest), _doubling(rest)
+            smaller = shrink @ rest @ shrink.T
+            bands.append(rest - expand @ smaller @ expand.T)
+            rest = smaller
+        return torch.stack([band.abs().mean() for band in [*bands, rest]]).sum()
+
+
+def _halving(images: Tensor) -> Tensor:
+    """Return (S / 2, S): a row of pixels blurred by (1, 4, 6, 4, 1) / 16 and halved (Burt and Adelson, 1983).
+
+    What lies beyond the edge repeats it. As a matrix product both ways it takes a tenth of a convolution's time.
+    """
+    impulses = torch.eye(images.shape[-1], dtype=images.dtype, device=images.device)[:, None]
+    return F.conv1d(F.pad(impulses, (2, 2), mode="replicate"), _binomial(images), stride=2)[:, 0].T
+
+
+def _doubling(images: Tensor) -> Tensor:
+    """Return (S, S / 2): a row of half the pixels at full length, each a binomial mean of its neighbours."""
+    size = images.shape[-1]
+    impulses = torch.eye(size // 2, dtype=images.dtype, device=images.device)[:, None]
+    padded = F.pad(impulses, (1, 1), mode="replicate")
+    doubled = F.conv_transpose1d(padded, 2 * _binomial(images), stride=2)  # 2: every other pixel is not given
+    return doubled[:, 0, 4 : 4 + size].T
+
+
+def _binomial(like: Tensor) -> Tensor:
+    return torch.tensor([[[1.0, 4.0, 6.0, 4.0, 1.0]]], dtype=like.dtype, device=like.device) / 16
