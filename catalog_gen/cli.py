@@ -107,6 +107,12 @@ def fill_missing(
     sku: SkuFlag = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most this many rows.")] = None,
     candidates: Annotated[int | None, typer.Option(min=1, help="Pictures drawn a row; the best is kept.")] = None,
+    truncation: Annotated[
+        float | None, typer.Option(help="0 to 1: how freely pictures are drawn; less is nearer to the words.")
+    ] = None,
+    ladder: Annotated[
+        int | None, typer.Option(min=0, help="Times that a row CLIP is not satisfied with is drawn again.")
+    ] = None,
     deadline: Annotated[
         str | None, typer.Option(help="Stop in good order by HH:MM (local time, within the next 24 hours).")
     ] = None,
@@ -134,6 +140,8 @@ def fill_missing(
         "database.url": database,
         "storage.url": storage,
         "gan.candidates": candidates,
+        "gan.truncation": truncation,
+        "gan.ladder": ladder,
         "gan.device": device,
         "gan.batch": batch,
         "gate.min_similarity": min_similarity,

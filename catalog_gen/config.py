@@ -19,6 +19,7 @@ from catalog_gen.errors import ConfigError
 
 DEFAULT_PATH = Path("catalog-gen.toml")
 ENV_PREFIX = "CATALOG_GEN_"
+MAX_RUNG_CANDIDATES = 4_096
 
 
 class Section(BaseModel):
@@ -81,13 +82,28 @@ class ClipConfig(Section):
 
 
 class GanConfig(Section):
-    """The generator's bundle, by name or folder, and how it is run."""
+    """The generator's bundle, by name or folder, and how it is run.
+
+    The ladder draws rows again whose best similarity is below `ladder_below`; unset: below the gate's threshold.
+    """
 
     model: str = "gan-64"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     batch: Annotated[int, Field(ge=0, le=65_536)] = 0  # 0: found by trying
     candidates: Annotated[int, Field(ge=1, le=64)] = 4
+    truncation: Annotated[float, Field(ge=0, le=1)] = 1.0
+    ladder: Annotated[int, Field(ge=0, le=8)] = 2  # rungs above the first draw
+    ladder_truncation: Annotated[float, Field(gt=0, le=1)] = 0.7  # factor a rung
+    ladder_candidates: Annotated[int, Field(ge=1, le=8)] = 2  # factor a rung
+    ladder_below: Annotated[float, Field(ge=-1, le=1)] | None = None
+
+    @model_validator(mode="after")
+    def _rungs_are_payable(self) -> GanConfig:
+        last = self.candidates * self.ladder_candidates**self.ladder
+        if last > MAX_RUNG_CANDIDATES:
+            raise ValueError(f"the last rung would draw {last} pictures a row, and {MAX_RUNG_CANDIDATES} is the most")
+        return self
 
 
 class GateConfig(Section):

@@ -42,6 +42,7 @@ _FIELDS = {
     f"{{{_OWN}}}Attempt": "attempt",
     f"{{{_OWN}}}Candidates": "candidates",
     f"{{{_OWN}}}Candidate": "candidate",
+    f"{{{_OWN}}}Truncation": "truncation",
 }
 
 
@@ -50,6 +51,7 @@ class Provenance:
     """Where a picture comes from. `gan` and `clip` name a bundle and its hash, for example `gan-64@1f0c...`.
 
     attempt: how many pictures of this product came before. candidate: which one of `candidates` was kept, from 0.
+    truncation: how freely it was drawn, in [0, 1]; 1, which is left unsaid, is the generator as trained.
     """
 
     sku: str
@@ -60,6 +62,7 @@ class Provenance:
     attempt: int = 0
     candidates: int = 1
     candidate: int = 0
+    truncation: float = 1.0
     software: str = SOFTWARE
     source_type: SourceType = "trainedAlgorithmicMedia"
 
@@ -89,6 +92,7 @@ def build_xmp(provenance: Provenance) -> bytes:
         _element("catalogGen:Attempt", str(p.attempt)),
         _element("catalogGen:Candidates", str(p.candidates)),
         _element("catalogGen:Candidate", str(p.candidate)),
+        *([] if p.truncation == 1 else [_element("catalogGen:Truncation", str(p.truncation))]),
         "</rdf:Description></rdf:RDF></x:xmpmeta>",
         '<?xpacket end="r"?>',
     ]

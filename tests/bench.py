@@ -50,6 +50,7 @@ def compare(rows: int, candidates: int, threads: int) -> None:
             "database.url": f"sqlite:///{folder}/bench.sqlite3",
             "storage.url": f"{folder}/pictures",
             "gan.candidates": candidates,
+            "gan.ladder": 0,  # the loops beside it draw no row again
         }
         settings = load_settings(None, env={}, use_default_file=False, flags=flags)
         shop = Shop(settings)

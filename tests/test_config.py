@@ -36,6 +36,8 @@ def test_a_password_in_the_environment_is_text_even_if_it_looks_like_toml() -> N
         ("[gna]\nmodel = 'x'", {}, ["unknown key gna", "gan"]),
         ("[gan]\ncandidates = 'many'", {}, ["gan.candidates", "'many'"]),
         ("[gan]\ncandidates = 0", {}, ["gan.candidates", "greater than or equal to 1"]),
+        ("[gan]\ntruncation = 1.5", {}, ["gan.truncation", "less than or equal to 1"]),
+        ("[gan]\ncandidates = 64\nladder = 7", {}, ["gan", "8192 pictures a row", "4096"]),
         ("[gan\n", {}, ["catalog-gen.toml", "TOML"]),
         ("gan = 3", {}, ["gan"]),
         ("[catalog]\nwriteback = true", {}, ["writeback needs catalog.table"]),

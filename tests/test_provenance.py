@@ -29,6 +29,7 @@ PLAIN = Provenance(
     attempt=2,
     candidates=4,
     candidate=3,
+    truncation=0.49,
 )
 TEXTS = {field: str(value) for field, value in dataclasses.asdict(PLAIN).items()}
 HOSTILE = st.text(
@@ -111,6 +112,12 @@ def test_the_longest_texts_fit_every_format() -> None:
     for image_format in FORMATS:
         found = read_provenance(encode_image(PICTURE, image_format, 90, packet))
         assert found["prompt"] == "&" * (MAX_TEXT - 1) + "…"
+
+
+def test_a_picture_drawn_as_freely_as_it_gets_says_nothing_of_truncation() -> None:
+    """And so has the bytes of one from before there was truncation."""
+    whole = build_xmp(dataclasses.replace(PLAIN, truncation=1.0))
+    assert b"Truncation" not in whole and b"<catalogGen:Truncation>0.49<" in build_xmp(PLAIN)
 
 
 def test_a_composite_says_so() -> None:

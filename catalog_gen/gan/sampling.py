@@ -53,12 +53,20 @@ class Drawer:
         """What a picture's bits depend on beside the bundle, the words and the seed; recorded for its replay."""
         return {"device": self.device.type, "dtype": self.precision, "chunk": self.chunk}
 
-    def draw(self, text: npt.NDArray[np.float32] | Tensor, seeds: npt.NDArray[np.int64]) -> Tensor:
+    def draw(
+        self,
+        text: npt.NDArray[np.float32] | Tensor,
+        seeds: npt.NDArray[np.int64],
+        truncation: float | npt.NDArray[np.floating] = 1.0,
+    ) -> Tensor:
         """Return pictures (B, 3, S, S) uint8 RGB on the CPU for text (B, text_dim) of unit length and seeds (B,).
+
+        truncation: in [0, 1], one number or one a picture (B,); less draws nearer to the mean of the same words.
 
         A picture does not depend on its neighbours or on its place. When memory runs out, the whole call is drawn
         again with half the chunk, so that `chunk` afterwards is true of all of it.
-        Raises UsageError when shapes disagree or a text is not finite, CatalogGenError when not even one picture fits.
+        Raises UsageError when shapes disagree, a text is not finite or a truncation out of range, CatalogGenError when
+        not even one picture fits.
         """
         words = torch.as_tensor(text, dtype=torch.float32).cpu()
         if words.shape != (len(seeds), self.text_dim):
@@ -67,11 +75,12 @@ class Drawer:
             )
         if not bool(torch.isfinite(words).all()):
             raise UsageError("a text embedding is not finite")
+        psi = _truncations(truncation, len(seeds))
         noise = torch.from_numpy(latents(np.asarray(seeds, dtype=np.int64), self.z_dim))
         while True:
             chunk = self.chunk
             try:
-                return self._draw_all(noise, words, chunk)
+                return self._draw_all(noise, words, psi, chunk)
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if not _is_out_of_memory(error):
                     raise
@@ -92,13 +101,14 @@ class Drawer:
         logger.warning("out of memory: drawing %d pictures at a time now", self.chunk)
 
     @torch.inference_mode()
-    def _draw_all(self, noise: Tensor, words: Tensor, chunk: int) -> Tensor:
+    def _draw_all(self, noise: Tensor, words: Tensor, psi: Tensor, chunk: int) -> Tensor:
         drawn = torch.empty(len(noise), 3, self.image_size, self.image_size, dtype=torch.uint8)
         for start in range(0, len(noise), chunk):
-            z, text = noise[start : start + chunk], words[start : start + chunk]
-            count = len(z)
-            z, text = _pad(z, chunk).to(self.device), _pad(text, chunk).to(self.device)
-            pictures = self.network(z, text).float()  # (chunk, 3, S, S) in [-1, 1]
+            count = len(noise[start : start + chunk])
+            z, text = (_pad(rows[start : start + chunk], chunk).to(self.device) for rows in (noise, words))
+            truncation = torch.ones(chunk)  # of what fills up the tail: no reason to truncate the others
+            truncation[:count] = psi[start : start + chunk]
+            pictures = self.network(z, text, truncation).float()  # (chunk, 3, S, S) in [-1, 1]
             drawn[start : start + count] = pictures.add(1).mul(127.5).round().clamp(0, 255)[:count].to(torch.uint8)
         return drawn
 
@@ -183,6 +193,15 @@ def _cpu_has_bf16() -> bool:
 def _probe(drawer: Drawer) -> None:
     words = np.zeros((drawer.chunk, drawer.text_dim), np.float32)
     drawer.draw(words, np.arange(drawer.chunk, dtype=np.int64))
+
+
+def _truncations(truncation: float | npt.NDArray[np.floating], count: int) -> Tensor:
+    psi = np.asarray(truncation, dtype=np.float32)
+    if psi.shape not in ((), (count,)):
+        raise UsageError(f"truncation is {psi.shape}, and one number or {(count,)} is needed for {count} seeds")
+    if not ((psi >= 0) & (psi <= 1)).all():  # not a number is neither
+        raise UsageError("truncation lies in [0, 1]")
+    return torch.from_numpy(np.broadcast_to(psi, (count,)).copy())
 
 
 def _pad(rows: Tensor, count: int) -> Tensor:

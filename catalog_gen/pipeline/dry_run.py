@@ -15,6 +15,7 @@ from catalog_gen.config import Settings
 from catalog_gen.encode import encode_image
 from catalog_gen.errors import RowError
 from catalog_gen.pipeline.fill_missing import JOB, FillRequest
+from catalog_gen.pipeline.ladder import rungs
 from catalog_gen.pipeline.models import Models, load_models
 from catalog_gen.pipeline.prompting import product_prompt
 from catalog_gen.pipeline.work import text_hash
@@ -29,7 +30,9 @@ class Estimate:
 
     plan: Plan
     candidates: int
+    ladder_candidates: int  # more a row, at most
     seconds: float
+    ladder_seconds: float  # more, at most
     bytes: float
     examples: tuple[tuple[str, str], ...]
 
@@ -39,6 +42,11 @@ class Estimate:
             f"would fill {self.plan.planned} rows with {self.candidates} candidates each ({counts or 'nothing to do'})",
             f"  about {self.seconds / 60:.1f} minutes of drawing here, {self.bytes / 1e6:.1f} MB of pictures",
         ]
+        if self.ladder_candidates and self.plan.planned:
+            lines.append(
+                f"  and at most {self.ladder_seconds / 60:.1f} minutes more for the ladder: {self.ladder_candidates} "
+                "candidates more for a row that CLIP is never satisfied with, none for the others"
+            )
         lines += [f"  {sku}: {prompt}" for sku, prompt in self.examples]
         return "\n".join(lines)
 
@@ -73,18 +81,27 @@ def estimate(settings: Settings, database: Database, request: FillRequest) -> Es
     )
     plan = claims.plan(database, source, plan_request, dry_run=True)
     seconds, size = _measure(settings, models)
-    pictures = plan.planned * settings.gan.candidates
-    return Estimate(plan, settings.gan.candidates, pictures * seconds, plan.planned * size, tuple(examples))
+    candidates, more = settings.gan.candidates, sum(rung.candidates for rung in rungs(settings.gan))
+    return Estimate(
+        plan=plan,
+        candidates=candidates,
+        ladder_candidates=more,
+        seconds=plan.planned * candidates * seconds,
+        ladder_seconds=plan.planned * more * seconds,
+        bytes=plan.planned * size,
+        examples=tuple(examples),
+    )
 
 
 def _measure(settings: Settings, models: Models) -> tuple[float, float]:
     """Return (seconds a candidate is drawn and scored in, bytes of an encoded picture)."""
     count = models.drawer.chunk
     text = np.repeat(models.clip.embed_texts(["a product"]), count, axis=0)
-    models.drawer.draw(text, np.arange(count))  # the first call pays for set-up
+    truncation = settings.gan.truncation
+    models.drawer.draw(text, np.arange(count), truncation)  # the first call pays for set-up
     started = time.perf_counter()
     for _ in range(MEASURED_CHUNKS):
-        pictures = models.drawer.draw(text, np.arange(count))
+        pictures = models.drawer.draw(text, np.arange(count), truncation)
         models.clip.embed_images(pictures)
     seconds = (time.perf_counter() - started) / (MEASURED_CHUNKS * count * models.streams)
     sample = pictures[:8].numpy().transpose(0, 2, 3, 1)

@@ -1,4 +1,4 @@
-"""The nightly job: claim rows without a picture, embed, draw, choose, encode, store, record.
+"""The nightly job: claim rows without a picture, embed, draw, choose, climb, encode, store, record.
 
 Read `fill_missing` from top to bottom: it is the job. Claims, retries, threads and signals live beside it.
 """
@@ -33,6 +33,7 @@ from catalog_gen.errors import (
 )
 from catalog_gen.pipeline.engine import Pipeline, Stage, StageTime
 from catalog_gen.pipeline.heartbeat import Heartbeat
+from catalog_gen.pipeline.ladder import COUNTS, Ladder
 from catalog_gen.pipeline.models import Models, load_models
 from catalog_gen.pipeline.progress import Progress, ProgressStyle
 from catalog_gen.pipeline.prompting import product_prompt
@@ -40,7 +41,7 @@ from catalog_gen.pipeline.retry import Retry
 from catalog_gen.pipeline.signals import StopRequest, stop_on_signals
 from catalog_gen.pipeline.stages import FillStages
 from catalog_gen.pipeline.summary import OUTCOMES, RunSummary
-from catalog_gen.pipeline.work import Work, derive_seed, text_hash
+from catalog_gen.pipeline.work import Work, text_hash
 from catalog_gen.storage import Storage, open_storage
 
 log = logging.getLogger(__name__)
@@ -116,6 +117,9 @@ class FillRun:
     counts: Counter[str] = field(default_factory=Counter)
     plan: Plan = field(default_factory=Plan)
     times: dict[str, StageTime] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.ladder = Ladder(self.settings.gan, self.models, self.stop)
 
     @property
     def page_rows(self) -> int:
@@ -196,13 +200,7 @@ class FillRun:
 
     def _work(self, row: Claimed) -> Work:
         prompt = product_prompt(row.product, self.settings.prompt)
-        prompt_hash = text_hash(prompt)
-        gan_hash = self.models.drawer.hash
-        seeds = tuple(
-            derive_seed(row.product.sku, prompt_hash, gan_hash, row.attempt, candidate)
-            for candidate in range(self.settings.gan.candidates)
-        )
-        return Work(claimed=row, prompt=prompt, prompt_hash=prompt_hash, seeds=seeds)
+        return Work(claimed=row, prompt=prompt, prompt_hash=text_hash(prompt))
 
     def _too_late(self) -> bool:
         """Whether a page claimed now might not be recorded by the deadline, at the rate seen so far."""
@@ -239,6 +237,7 @@ class FillRun:
             Stage("embed", stages.embed, threads=self.models.streams),
             Stage("draw", stages.draw, threads=self.models.streams),
             Stage("choose", stages.choose, threads=self.models.streams),
+            Stage("climb", self.ladder.climb, threads=self.models.streams),
             Stage("encode", stages.encode, threads=self.settings.job.encode_threads),
             Stage("store", stages.store, threads=self.settings.job.store_threads),
             Stage("record", stages.record),
@@ -273,12 +272,15 @@ class FillRun:
     def _close(self, state: RunState, exit_code: int, message: str) -> RunSummary:
         ended = time.monotonic()
         drawn = self.times["draw"].rows * self.settings.gan.candidates if "draw" in self.times else 0
+        drawn += self.ladder.counts["ladder_pictures"]
         working = ended - self.first_claim if self.first_claim else 0.0
         summary = RunSummary(
             run_id=self.run_id,
             state=state,
             exit_code=exit_code,
-            counts={"claimed": self.claimed} | {name: self.counts[name] for name in OUTCOMES},
+            counts={"claimed": self.claimed}
+            | {name: self.counts[name] for name in OUTCOMES}
+            | {name: self.ladder.counts[name] for name in COUNTS},
             planned=self.plan.counts,
             timings={name: round(spent.seconds, 3) for name, spent in self.times.items()},
             seconds=round(ended - self.started, 2),

@@ -86,6 +86,7 @@ def provenance_of(asset: Asset, models: Models) -> Provenance:
         attempt=asset.attempt,
         candidates=asset.candidates,
         candidate=int(asset.settings["candidate"]),
+        truncation=_truncation(asset),
     )
 
 
@@ -101,8 +102,12 @@ def _as_recorded(settings: Settings, asset: Asset) -> Settings:
 def _draw(asset: Asset, models: Models) -> npt.NDArray[np.uint8]:
     """Return the picture (S, S, 3)."""
     text = models.clip.embed_texts([asset.prompt])
-    drawn = models.drawer.draw(text, np.array([asset.seed], dtype=np.int64))
+    drawn = models.drawer.draw(text, np.array([asset.seed], dtype=np.int64), _truncation(asset))
     return np.ascontiguousarray(drawn[0].numpy().transpose(1, 2, 0))
+
+
+def _truncation(asset: Asset) -> float:
+    return float(asset.settings.get("truncation", 1.0))  # a row without one was drawn before there was truncation
 
 
 def _compare(settings: Settings, asset: Asset, data: bytes) -> tuple[int | None, str]:

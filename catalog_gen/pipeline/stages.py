@@ -1,4 +1,4 @@
-"""What happens to a batch of rows, in the order it happens: embed, draw, choose, encode, store, record.
+"""What happens to a batch of rows, in the order it happens: embed, draw, choose, climb, encode, store, record.
 
 Each method is a plain callable over a batch that returns the batch. A row that cannot go on is marked with its reason
 and travels along untouched, so that every claimed row is counted exactly once where the batch is recorded.
@@ -23,6 +23,7 @@ from catalog_gen.catalog.model import NewAsset, Outcome, OutcomeName
 from catalog_gen.config import Settings
 from catalog_gen.encode import SUFFIX, encode_image
 from catalog_gen.errors import TemporaryFailure, TransientError
+from catalog_gen.pipeline.candidates import draw_candidates, keep_best
 from catalog_gen.pipeline.models import Models
 from catalog_gen.pipeline.retry import Retry
 from catalog_gen.pipeline.signals import StopRequest
@@ -37,7 +38,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class FillStages:
-    """The stages of `fill-missing` over one run's models, storage and database."""
+    """The stages of `fill-missing` over one run's models, storage and database; `climb` is the ladder's own."""
 
     run_id: str
     job: str
@@ -71,42 +72,17 @@ class FillStages:
     def draw(self, batch: list[Work]) -> list[Work]:
         """Draw every row's candidates; a stop that is asked meanwhile gives the rest of the batch back."""
         rows = [work for work in batch if not work.outcome]
-        group = max(1, self.models.drawer.chunk // self.settings.gan.candidates)
+        gan = self.settings.gan
+        group = max(1, self.models.drawer.chunk // gan.candidates)
         for start in range(0, len(rows), group):
             some = self._still_wanted(rows[start : start + group])
-            if not some:
-                continue
-            text = np.stack([_embedding(work) for work in some for _ in work.seeds])  # (B*N, D)
-            seeds = np.array([seed for work in some for seed in work.seeds], dtype=np.int64)  # (B*N,)
-            pictures = self.models.drawer.draw(text, seeds)  # (B*N, 3, S, S) uint8
-            settings = self.models.drawer.settings
-            each = np.split(pictures.numpy(), len(some))
-            for work, candidates in zip(some, each, strict=True):
-                work.candidates, work.drawn_with = candidates, settings
+            draw_candidates(self.models, some, gan.candidates, gan.truncation)
         return batch
 
     def choose(self, batch: list[Work]) -> list[Work]:
         """Score the candidates with CLIP, keep the best sound one, and judge it."""
-        rows = [work for work in batch if not work.outcome]
-        if not rows:
-            return batch
-        similarities = self._similarities(rows)  # (B, N)
-        for work, scores in zip(rows, similarities, strict=True):
-            _keep_best(work, scores)
-            work.state, work.reason = gate.judge(work.similarity, work.fault, self.models.threshold)
+        keep_best(self.models, [work for work in batch if not work.outcome])
         return batch
-
-    def _similarities(self, rows: list[Work]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Return the cosine of each row's text with each of its candidates, (B, N)."""
-        import torch
-
-        pictures = np.concatenate([_candidates(work) for work in rows])  # (B*N, 3, S, S)
-        seen = np.asarray(self.models.clip.embed_images(torch.from_numpy(pictures), view="score")).reshape(
-            len(rows), -1, self.models.clip.embed_dim
-        )
-        text = np.stack([_embedding(work) for work in rows])  # (B, D)
-        similarities: np.ndarray[Any, np.dtype[np.float32]] = np.einsum("bnd,bd->bn", seen, text)
-        return similarities
 
     def encode(self, batch: list[Work]) -> list[Work]:
         """Hash every picture perceptually and encode it with its provenance inside."""
@@ -244,35 +220,9 @@ def encode_picture(work: Work, settings: Settings, models: Models) -> bytes:
         attempt=work.claimed.attempt,
         candidates=len(work.seeds),
         candidate=work.chosen,
+        truncation=float(work.drawn_with["truncation"]),
     )
     return encode_image(_picture(work), settings.storage.format, settings.storage.quality, build_xmp(provenance))
-
-
-def _keep_best(work: Work, scores: np.ndarray[Any, np.dtype[np.float32]]) -> None:
-    """Choose the most similar candidate without a fault; with none, the most similar one and its fault."""
-    pictures = _candidates(work).transpose(0, 2, 3, 1)  # (N, S, S, 3)
-    faults = gate.find_faults(pictures)
-    order = sorted(range(len(scores)), key=lambda index: (bool(faults[index]), -float(scores[index])))
-    work.chosen = order[0]
-    work.fault = faults[work.chosen]
-    work.similarity = float(scores[work.chosen])
-    work.scores = {
-        "similarity": round(work.similarity, 4),
-        "similarity_mean": round(float(scores.mean()), 4),
-        "similarity_worst": round(float(scores.min()), 4),
-    }
-    work.picture = np.ascontiguousarray(pictures[work.chosen])
-    work.candidates = None
-
-
-def _embedding(work: Work) -> np.ndarray[Any, np.dtype[np.float32]]:
-    assert work.embedding is not None, "embed runs before draw"
-    return work.embedding
-
-
-def _candidates(work: Work) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    assert work.candidates is not None, "draw runs before choose"
-    return work.candidates
 
 
 def _picture(work: Work) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -16,7 +16,7 @@ class RunSummary:
     run_id: str
     state: RunState
     exit_code: int
-    counts: dict[str, int]
+    counts: dict[str, int]  # rows by outcome, and what the ladder did beside them
     planned: dict[str, int]
     timings: dict[str, float]  # busy seconds by stage, summed over its threads
     seconds: float
@@ -31,6 +31,14 @@ class RunSummary:
             f"  pictures stored: {made + review} ({made} drafts, {review} for review)",
             "  " + ", ".join(f"{self.counts[name]} {name}" for name in ("failed", "released", "lost")),
             "  " + ", ".join(f"{count} {name}" for name, count in self.planned.items() if count or name == "planned"),
+            *self._ladder(),
             f"  {self.seconds:.0f} s, {self.images_per_second:.1f} pictures drawn a second",
         ]
         return "\n".join(lines)
+
+    def _ladder(self) -> list[str]:
+        rows, pictures, saved = (self.counts[name] for name in ("ladder_rows", "ladder_pictures", "ladder_saved"))
+        if not rows:
+            return []
+        spent = f"{pictures} more pictures, {self.timings['climb']:.0f} s"
+        return [f"  the ladder: {rows} rows drawn again ({spent}), {saved} of them good enough then"]

@@ -11,6 +11,8 @@ import numpy.typing as npt
 from catalog_gen.catalog.model import AssetState, Claimed
 from catalog_gen.storage import Stored
 
+DrawnWith = dict[str, str | int | float]  # device, dtype, chunk, truncation: what replay needs beside the seed
+
 
 @dataclass(slots=True)
 class Work:
@@ -19,12 +21,14 @@ class Work:
     claimed: Claimed
     prompt: str
     prompt_hash: str
-    seeds: tuple[int, ...] = ()
-    embedding: npt.NDArray[np.float32] | None = None  # (D,) unit norm
-    candidates: npt.NDArray[np.uint8] | None = None  # (N, 3, S, S), dropped once one is chosen
+    seeds: tuple[int, ...] = ()  # of every candidate drawn so far
+    embedding: npt.NDArray[np.float32] | None = None  # (D,) unit norm, dropped after the last draw
+    candidates: npt.NDArray[np.uint8] | None = None  # (N, 3, S, S), dropped once they are scored
+    candidates_with: DrawnWith = field(default_factory=dict)
+    similarities: list[float] = field(default_factory=list)  # of every candidate scored so far
     picture: npt.NDArray[np.uint8] | None = None  # (S, S, 3), the chosen one
-    drawn_with: dict[str, str | int] = field(default_factory=dict)  # device, dtype, chunk: what replay needs
-    chosen: int = 0
+    drawn_with: DrawnWith = field(default_factory=dict)
+    chosen: int = 0  # its place in `seeds`
     similarity: float = 0.0
     fault: str = ""
     state: AssetState = "draft"
@@ -40,6 +44,14 @@ class Work:
     @property
     def sku(self) -> str:
         return self.claimed.product.sku
+
+    def add_seeds(self, count: int, gan_hash: str) -> tuple[int, ...]:
+        """Give the row `count` more seeds and return them; every candidate of a row has a number of its own."""
+        numbers = range(len(self.seeds), len(self.seeds) + count)
+        attempt = self.claimed.attempt
+        fresh = tuple(derive_seed(self.sku, self.prompt_hash, gan_hash, attempt, number) for number in numbers)
+        self.seeds += fresh
+        return fresh
 
     def fail(self, reason: str, *, retry: bool = True) -> None:
         """Give the row up with its reason; `retry=False` when another night cannot go better."""

@@ -41,9 +41,68 @@ def test_alone_or_among_others_at_the_shipped_shape() -> None:
     network = prepare(Generator(GeneratorConfig()), torch.device("cpu"), "bf16")
     drawer = Drawer(network, "h", "n", 64, 128, 256, torch.device("cpu"), "bf16", 32)
     text, seeds = unit_rows(34, 256), np.arange(34, dtype=np.int64)
-    together = drawer.draw(text, seeds)
-    assert torch.equal(drawer.draw(text[::-1].copy(), seeds[::-1].copy()), together.flip(0))
-    assert torch.equal(drawer.draw(text[33:34], seeds[33:34])[0], together[33])
+    for truncation in (1.0, 0.7):
+        together = drawer.draw(text, seeds, truncation)
+        assert torch.equal(drawer.draw(text[::-1].copy(), seeds[::-1].copy(), truncation), together.flip(0))
+        assert torch.equal(drawer.draw(text[33:34], seeds[33:34], truncation)[0], together[33])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_truncated_alone_or_among_others_the_same_bits(gan_bundle: Path, precision: str) -> None:
+    drawer = load_drawer(str(gan_bundle), precision=precision)  # type: ignore[arg-type]
+    text, seeds = unit_rows(11)[np.arange(70) % 11], np.arange(70, dtype=np.int64) * 7919
+    psi = np.array([1.0, 0.7, 0.3, 0.0])[np.arange(70) % 4]
+    together = drawer.draw(text, seeds, psi)
+    order = np.random.default_rng(3).permutation(70)
+    assert torch.equal(drawer.draw(text[order], seeds[order], psi[order]), together[order])
+    for i in range(8):
+        assert torch.equal(drawer.draw(text[i : i + 1], seeds[i : i + 1], psi[i : i + 1])[0], together[i])
+    whole = drawer.draw(text, seeds)
+    assert torch.equal(whole[psi == 1], together[psi == 1]), "one of the others is truncated, this picture is not"
+    assert all(not torch.equal(whole[i], together[i]) for i in np.flatnonzero(psi < 1))
+    assert torch.equal(drawer.draw(text, seeds, 0.7), drawer.draw(text, seeds, np.full(70, 0.7)))
+
+
+def test_fully_truncated_the_noise_is_not_heard_and_the_words_are(gan_bundle: Path) -> None:
+    drawn = load_drawer(str(gan_bundle)).draw(unit_rows(2)[[0, 0, 1]], np.array([1, 2, 1]), 0.0)
+    assert torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
+
+
+def test_truncation_is_towards_the_mean_of_the_same_words() -> None:
+    network, text = tiny_generator(), torch.from_numpy(unit_rows(13))
+    noise = torch.from_numpy(latents(np.arange(64), TINY.z_dim))
+    z = torch.from_numpy(latents(np.arange(100, 113), TINY.z_dim))
+    seen: dict[str, Tensor] = {}
+    network.stages[0].register_forward_hook(lambda _, given, __: seen.update(x=given[0], w=given[1]))
+    with torch.inference_mode():
+        network(z, text, 0.3)
+        heard = text * TINY.text_dim**0.5
+        for i in range(13):  # as the paper says it, one text at a time
+            mean = network.mapping(torch.cat([noise, heard[i].expand(64, -1)], 1)).double().mean(0)
+            w = network.mapping(torch.cat([z[i], heard[i]])[None])[0].double()
+            torch.testing.assert_close(seen["w"][i].double(), mean + 0.3 * (w - mean), atol=1e-5, rtol=1e-5)
+        first = [network.seed(torch.cat([some, heard], 1)) for some in (torch.zeros_like(z), z)]
+        torch.testing.assert_close(seen["x"].flatten(1), first[0] + 0.3 * (first[1] - first[0]), atol=1e-5, rtol=1e-5)
+
+
+def test_without_truncation_no_mean_is_computed(gan_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawer = load_drawer(str(gan_bundle))
+    asked: list[int] = []
+    original = Generator.mean_w
+    monkeypatch.setattr(Generator, "mean_w", lambda self, text: asked.append(len(text)) or original(self, text))
+    drawer.draw(unit_rows(40), np.arange(40), np.ones(40))  # the second chunk is filled up
+    assert asked == []
+    drawer.draw(unit_rows(40), np.arange(40), np.where(np.arange(40) < 32, 1.0, 0.9))
+    assert asked == [32]
+
+
+@pytest.mark.parametrize(
+    ("truncation", "reason"),
+    [(1.1, "lies in"), (-0.1, "lies in"), (float("nan"), "lies in"), (np.ones(3), r"truncation is \(3,\)")],
+)
+def test_a_truncation_out_of_range_is_refused(gan_bundle: Path, truncation: float, reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        load_drawer(str(gan_bundle)).draw(unit_rows(2), np.arange(2), truncation)
 
 
 def test_another_seed_or_other_words_draw_another_picture(gan_bundle: Path) -> None:
@@ -97,11 +156,11 @@ class Greedy(nn.Module):
         super().__init__()
         self.network, self.fits, self.error, self.tried = network, fits, error, []  # type: ignore[var-annotated]
 
-    def forward(self, z: Tensor, text: Tensor) -> Tensor:
+    def forward(self, z: Tensor, text: Tensor, truncation: Tensor) -> Tensor:
         self.tried.append(len(z))
         if len(z) > self.fits:
             raise self.error
-        return self.network(z, text)  # type: ignore[no-any-return]
+        return self.network(z, text, truncation)  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,12 @@ from catalog_gen.bundles import load_bundle
 from catalog_gen.cli import run
 from catalog_gen.config import Settings
 from catalog_gen.pipeline.fill_missing import FillRequest
-from catalog_gen.pipeline.summary import RunSummary
+from catalog_gen.pipeline.ladder import COUNTS
+from catalog_gen.pipeline.summary import OUTCOMES, RunSummary
 
 
 def _summary(exit_code: int) -> RunSummary:
-    counts = dict.fromkeys(("claimed", "generated", "needs_review", "failed", "lost", "released"), 0)
+    counts = dict.fromkeys(("claimed", *OUTCOMES, *COUNTS), 0)
     return RunSummary("r", "finished", exit_code, counts, {"planned": 0}, {}, 0.0, 0.0, "")
 
 
@@ -35,7 +36,7 @@ def test_every_fill_missing_flag_reaches_what_it_names(tmp_path: Path, monkeypat
     flags = (
         f"--config {config} --database sqlite:///{tmp_path}/d.sqlite3 --storage {tmp_path}/p --candidates 3 --batch 8 "
         "--device cpu --min-similarity 0.25 --where colour=red --where colour=blue --sku a --sku b --limit 7 "
-        "--deadline 05:30 --max-minutes 1 --allow-parallel --log-json --verbose"
+        "--deadline 05:30 --max-minutes 1 --truncation 0.6 --ladder 1 --allow-parallel --log-json --verbose"
     )
     assert run(["fill-missing", *flags.split()]) == 3
     settings, request = seen["settings"], seen["request"]
@@ -46,6 +47,11 @@ def test_every_fill_missing_flag_reaches_what_it_names(tmp_path: Path, monkeypat
         "precision": "auto",
         "batch": 8,
         "candidates": 3,
+        "truncation": 0.6,
+        "ladder": 1,
+        "ladder_truncation": 0.7,
+        "ladder_candidates": 2,
+        "ladder_below": None,
     }
     assert settings.gate.min_similarity == 0.25
     assert request.where == (("colour", "red"), ("colour", "blue")) and request.skus == ("a", "b")
@@ -77,6 +83,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path, tiny_gan: Path, capsys: pytest
     assert run(["fill-missing", "--dry-run", "--storage", str(tmp_path / "pictures"), *where]) == 0
     said = capsys.readouterr().out
     assert "would fill 2 rows" in said and "Red shoe" in said and "1 skipped" in said
+    assert "minutes more for the ladder: 24 candidates more" in said
     assert run(["runs", *where]) == 0
     assert "no runs yet" in capsys.readouterr().out
     assert not list((tmp_path / "pictures").rglob("*.webp"))

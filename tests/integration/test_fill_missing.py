@@ -50,6 +50,7 @@ def test_every_row_gets_one_picture_and_the_second_run_does_nothing(shop: Shop) 
 
 
 def test_a_picture_follows_from_its_row_and_not_from_its_batch(shop: Shop, tmp_path: Path) -> None:
+    shop.settings = changed(shop.settings, "gan", ladder=2)
     shop.fill()
     before = {sku: asset.sha256 for sku, asset in shop.live().items()}
     database = shop.database()
@@ -64,6 +65,7 @@ def test_a_picture_follows_from_its_row_and_not_from_its_batch(shop: Shop, tmp_p
 
 
 def test_the_ledger_knows_everything_before_and_after(shop: Shop) -> None:
+    shop.settings = changed(shop.settings, "gan", ladder=1)
     summary = shop.fill(limit=20)
     database = shop.database()
     run = runs.get_run(database, summary.run_id)
@@ -71,8 +73,8 @@ def test_the_ledger_knows_everything_before_and_after(shop: Shop) -> None:
     assert (run.state, run.exit_code, run.counts["claimed"], run.counts["plan_planned"]) == ("finished", 0, 20, 20)
     assert run.config["gan"]["candidates"] == 2 and run.config["request"]["limit"] == 20
     assert run.models["gan"]["hash"] and run.models["clip"]["hash"]
-    assert set(run.timings) == {"claim", "embed", "draw", "choose", "encode", "store", "record"}
-    assert all(run.timings[stage] > 0 for stage in ("embed", "draw", "choose", "encode", "store", "record"))
+    assert set(run.timings) == {"claim", "embed", "draw", "choose", "climb", "encode", "store", "record"}
+    assert all(run.timings[stage] > 0 for stage in ("embed", "draw", "choose", "climb", "encode", "store", "record"))
 
 
 def test_only_what_is_asked_for_is_filled(shop: Shop) -> None:
