@@ -72,7 +72,7 @@ def train_gan(
     shape = config.generator
     if embeddings.shape != (len(rows), shape.text_dim):
         raise UsageError(f"embeddings are {embeddings.shape}, and {(len(rows), shape.text_dim)} are needed")
-    photos, unreadable, kept = load_photos(rows, shape.image_size, work_dir / "photos", config.workers)
+    photos, unreadable, kept = load_photos(rows, shape.image_size, work_dir / "photos", config.workers, config.fit)
     if len(kept) < config.batch_size:
         raise UsageError(f"{len(kept)} usable photos are fewer than one batch of {config.batch_size}")
     position = {row.sku: i for i, row in enumerate(rows)}
