@@ -1,4 +1,4 @@
-"""What to set when there are few photos: a discriminator that has seen each of them a hundred times knows them by heart."""
+"""What to set when there are few photos, which a discriminator soon knows by heart."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VERY_FEW_PHOTOS = 500
 def few_photo_recipe(config: GanTrainConfig, photos: int, given: Collection[str] = ()) -> GanTrainConfig:
     """Return `config` with the settings for few photos where `photos` is below `FEW_PHOTOS`, else `config` itself.
 
-    given: dotted keys (`text_noise`, `augment.rotate`), or whole sections (`augment`), that a person has set: they stay.
+    given: dotted keys (`text_noise`, `augment.rotate`), or sections (`augment`), that a person has set: they stay.
 
     Both players see photos and pictures through the same random moves (DiffAugment, Zhao et al., arXiv 2006.10738,
     which trains from 100 images), as often as the discriminator's certainty asks for (ADA, Karras et al.,

@@ -38,14 +38,14 @@ class NearDuplicates:
         return int((each * (each - 1) // 2).sum() + (each[self.pairs[:, 0]] * each[self.pairs[:, 1]]).sum())
 
     def count_between(self, one: Mask, other: Mask) -> int:
-        """Return the number of near-duplicate pairs with one picture in each of two sets that share none; (N,) masks."""
+        """Return the number of near-duplicate pairs across two sets that share no picture; masks (N,)."""
         size = int(self.kind.max(initial=-1)) + 1
         a, b = (np.bincount(self.kind[mask], minlength=size) for mask in (one, other))
         first, second = self.pairs.T
         return int((a * b).sum() + (a[first] * b[second] + a[second] * b[first]).sum())
 
     def resembling(self, others: Mask) -> Mask:
-        """Return the mask (N,) of pictures that are near-duplicates of one of `others` (N,); a picture is not its own."""
+        """Return the mask (N,) of pictures that are near-duplicates of one of `others` (N,), never of themselves."""
         each = np.bincount(self.kind[others], minlength=int(self.kind.max(initial=-1)) + 1)
         near = np.zeros(len(each), np.bool_)
         first, second = self.pairs.T
@@ -55,7 +55,7 @@ class NearDuplicates:
         return found
 
     def groups(self) -> NDArray[np.int64]:
-        """Return each picture's group (N,): the smallest position of a picture that pairs lead to, itself if none do."""
+        """Return each picture's group (N,): the smallest position that pairs lead to, its own if none do."""
         size = int(self.kind.max(initial=-1)) + 1
         parent = list(range(size))
 
@@ -115,11 +115,11 @@ def _same_colours(layouts: NDArray[np.uint8], pairs: NDArray[np.int64]) -> Mask:
 def _hamming(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> NDArray[np.uint8]:
     apart = first ^ second
     ones = _ones()
-    return np.sum([ones[_band(apart, band)] for band in range(BANDS)], axis=0, dtype=np.uint8)
+    return np.asarray(sum(ones[_band(apart, band)] for band in range(BANDS)), np.uint8)
 
 
 @lru_cache(maxsize=1)
 def _ones() -> NDArray[np.uint8]:
     """How many bits are set in each 16-bit number."""
     bits = np.unpackbits(np.arange(1 << 16, dtype=np.uint16).view(np.uint8).reshape(-1, 2), axis=1)
-    return bits.sum(axis=1, dtype=np.uint8)
+    return np.asarray(bits.sum(axis=1), np.uint8)
