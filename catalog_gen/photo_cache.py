@@ -77,9 +77,9 @@ def cached_photos(
     name = f"photos-{size}-{fit}"
     target = folder / f"{name}-{hashlib.sha256(' '.join(stamps).encode()).hexdigest()[:16]}.npy"
     need = f"{len(files):,} photos of {size} px take {len(files) * size * size * 3 / 1e6:,.0f} MB."
-    if (found := _open(target)) is not None:
-        return found
     try:
+        if (found := _open(target)) is not None:
+            return found
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder / f".{name}.lock"):
             for stale in folder.glob(f"{name}-*.part"):

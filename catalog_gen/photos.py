@@ -110,7 +110,8 @@ def crop(image: Image.Image, size: int) -> Image.Image:
     """Return the largest square in the middle of `image`, scaled to `size` pixels: no bars, and the ends are lost."""
     side = min(image.size)
     left, top = ((whole - side) // 2 for whole in image.size)
-    return image.resize((size, size), Image.Resampling.LANCZOS, box=(left, top, left + side, top + side))
+    square = image.crop((left, top, left + side, top + side))  # before: what is cut off must not bleed in
+    return square.resize((size, size), Image.Resampling.LANCZOS)
 
 
 def border_whiteness(image: Image.Image) -> float:

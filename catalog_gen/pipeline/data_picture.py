@@ -98,7 +98,7 @@ def _grounds(axes: Axes, report: DataReport, measured: Measured) -> None:
     axes.hist(white * 100, bins=np.linspace(0, 100, 21).tolist(), color=BAR)
     axes.axvline(ON_WHITE * 100, color=MARK, linewidth=1.5, label=f"on white: above {ON_WHITE:.0%}")
     axes.axvline(CLEAR * 100, color=MARK, linewidth=1.5, linestyle=":", label=f"clear of the edge: above {CLEAR:.0%}")
-    axes.legend(frameon=False, fontsize=9, loc="upper left")
+    axes.legend(frameon=False, fontsize=9, loc="center left")
     _dress(axes, f"{100 * report.on_white:.3g} % of the photos are on white", "white share of the border, %", "photos")
 
 
@@ -110,7 +110,7 @@ def _pairs(figure: SubFigure, report: DataReport, measured: Measured) -> None:
     pictures, captions = [], []
     for first, second in pairs:
         pictures.append(np.concatenate([measured.found.photos[first], measured.found.photos[second]], axis=1))
-        sides = ["held out" if measured.held_out[at] else "training" for at in (first, second)]
+        sides = [measured.side_of(at) for at in (first, second)]
         skus = [_short(measured.found.kept[at].sku, 10) for at in (first, second)]
         captions.append("\n".join(f"{sku} {side}" for sku, side in zip(skus, sides, strict=True)))
     _thumbnails(figure, pictures, captions, columns=PAIRS // 2)
@@ -167,7 +167,7 @@ def _tint(name: str) -> str:
     from matplotlib.colors import is_color_like
 
     words = name.lower().split()
-    known = [word for word in ("".join(words), *reversed(words)) if word.isalpha() and is_color_like(word)]
+    known = [word for word in ("".join(words), *words) if word.isalpha() and is_color_like(word)]
     return known[0] if known else "#dddddd"
 
 

@@ -114,6 +114,12 @@ class Measured:
     def train(self) -> Mask:
         return ~(self.held_out | self.dropped)
 
+    def side_of(self, at: int) -> str:
+        """Return on which side of the split a photo is, in a word or two."""
+        if self.held_out[at]:
+            return "held out"
+        return "left out" if self.dropped[at] else "training"
+
 
 def report_on(measured: Measured, size: int, fit: Fit, few_photos: int = 0) -> DataReport:
     """Return the report. few_photos: below how many photos a recipe of its own is used; 0: never."""
