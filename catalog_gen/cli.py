@@ -47,6 +47,29 @@ SkuFlag = Annotated[list[str] | None, typer.Option("--sku", help="Only this sku;
 LogJsonFlag = Annotated[bool, typer.Option("--log-json", help="Log as JSON, one object a line.")]
 VerboseFlag = Annotated[bool, typer.Option("--verbose", help="Log details, and tracebacks of errors.")]
 
+# What a training learns from.
+DataFlag = Annotated[
+    Path | None,
+    typer.Option("--data", help="Folder with one feed and its photos, or the feed, instead of the catalogue."),
+]
+MapFlag = Annotated[list[str] | None, typer.Option("--map", help="With --data: FIELD=COLUMN, as for import.")]
+CheckDataFlag = Annotated[bool, typer.Option("--check-data", help="Report on the data, and train nothing.")]
+DropDuplicatesFlag = Annotated[
+    bool, typer.Option("--drop-duplicates", help="Of photos that look the same, learn from one; none that is held out.")
+]
+
+
+def _fit(value: str | None) -> str | None:
+    if value not in (None, "letterbox", "crop"):
+        raise typer.BadParameter(f"{value!r} is neither letterbox nor crop", param_hint="--fit")
+    return value
+
+
+FitFlag = Annotated[
+    str | None,
+    typer.Option("--fit", callback=_fit, help="letterbox (on white, the default) or crop (the square in the middle)."),
+]
+
 
 def _show_version(wanted: bool) -> None:
     if wanted:
@@ -89,10 +112,7 @@ def import_(
     from catalog_gen.pipeline.imports import FeedFlags, import_feed
 
     style = _log(log_json, verbose)
-    flags = {
-        "database.url": database,
-        "import.ignore": tuple(ignore) if ignore else None,
-    } | {f"import.columns.{field}": column for field, column in _pairs(map_, "--map").items()}
+    flags = {"database.url": database, "import.ignore": tuple(ignore) if ignore else None, **_columns(map_)}
     settings = _settings(config, flags)
     with _open(settings) as opened:
         given = FeedFlags(images=images, image_column=image_column, encoding=encoding or "", rejects=rejects)
@@ -294,6 +314,10 @@ def demo(
 def train_clip(
     out: Annotated[Path, typer.Option(help="Folder of the bundle to write.")],
     work_dir: Annotated[Path, typer.Option(help="Checkpoints and caches; an interrupted training resumes here.")],
+    data: DataFlag = None,
+    map_: MapFlag = None,
+    check_data: CheckDataFlag = False,
+    drop_duplicates: DropDuplicatesFlag = False,
     where: WhereFlag = None,
     epochs: Annotated[int | None, typer.Option(min=1)] = None,
     batch: Annotated[int | None, typer.Option(min=2)] = None,
@@ -305,19 +329,27 @@ def train_clip(
 ) -> None:
     """Train the product CLIP on the catalogue's rows with photos."""
     from catalog_gen.pipeline.training import train_clip_on_catalogue
+    from catalog_gen.pipeline.training_data import DataChoices
+    from catalog_gen.pipeline.training_source import training_source
 
-    _log(False, verbose)
-    settings = _settings(config, {"database.url": database})
-    with _open(settings) as opened:
-        opened.check_schema()
+    style = _log(False, verbose)
+    settings = _settings(config, {"database.url": database, **_columns(map_)})
+    with training_source(settings, data, work_dir, style) as source:
         options = {"epochs": epochs, "batch_size": batch, "held_out": held_out, "seed": seed}
-        typer.echo(train_clip_on_catalogue(settings, opened, _where(where), out, work_dir, options))
+        choices = DataChoices(drop_duplicates, check_data, source.unusable)
+        rows = source.settings, source.database, _where(where)
+        typer.echo(train_clip_on_catalogue(*rows, out, work_dir, options, choices))
 
 
 @train_app.command("gan")
 def train_gan(
     out: Annotated[Path, typer.Option(help="Folder of the bundle to write.")],
     work_dir: Annotated[Path, typer.Option(help="Checkpoints and caches; an interrupted training resumes here.")],
+    data: DataFlag = None,
+    map_: MapFlag = None,
+    check_data: CheckDataFlag = False,
+    drop_duplicates: DropDuplicatesFlag = False,
+    fit: FitFlag = None,
     where: WhereFlag = None,
     images: Annotated[int | None, typer.Option(min=1, help="Stop after this many training images.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="Stop after this long.")] = None,
@@ -330,13 +362,23 @@ def train_gan(
 ) -> None:
     """Train the text-conditioned generator on the catalogue's rows with photos."""
     from catalog_gen.pipeline.training import train_gan_on_catalogue
+    from catalog_gen.pipeline.training_data import DataChoices
+    from catalog_gen.pipeline.training_source import training_source
 
-    _log(False, verbose)
-    settings = _settings(config, {"database.url": database})
-    with _open(settings) as opened:
-        opened.check_schema()
-        options = {"images": images, "minutes": minutes, "batch_size": batch, "held_out": held_out, "seed": seed}
-        typer.echo(train_gan_on_catalogue(settings, opened, _where(where), out, work_dir, options))
+    style = _log(False, verbose)
+    settings = _settings(config, {"database.url": database, **_columns(map_)})
+    with training_source(settings, data, work_dir, style) as source:
+        options = {
+            "images": images,
+            "minutes": minutes,
+            "batch_size": batch,
+            "held_out": held_out,
+            "seed": seed,
+            "fit": fit,
+        }
+        choices = DataChoices(drop_duplicates, check_data, source.unusable)
+        rows = source.settings, source.database, _where(where)
+        typer.echo(train_gan_on_catalogue(*rows, out, work_dir, options, choices))
 
 
 def _settings(config: Path | None, flags: dict[str, Any]) -> Settings:
@@ -366,8 +408,9 @@ def _where(given: list[str] | None) -> Where:
     return tuple(_pair(text, "--where") for text in given or ())
 
 
-def _pairs(given: list[str] | None, flag: str) -> dict[str, str]:
-    return dict(_pair(text, flag) for text in given or ())
+def _columns(given: list[str] | None) -> dict[str, str]:
+    pairs = dict(_pair(text, "--map") for text in given or ())
+    return {f"import.columns.{field}": column for field, column in pairs.items()}
 
 
 def _pair(text: str, flag: str) -> tuple[str, str]:

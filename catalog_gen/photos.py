@@ -11,6 +11,7 @@ import stat
 import warnings
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from catalog_gen.errors import PhotoError
@@ -19,6 +20,8 @@ MAX_PIXELS = 64_000_000  # Google Merchant Center's limit; a decompression bomb 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "JPEG2000", "PPM")  # no EPS: it runs a program
 MAX_BYTES = 100_000_000  # six times what Google Merchant Center takes
 MIN_SIDE = 16  # smaller is a tracking pixel or a placeholder, not a photo
+WHITE = 250  # of 255, in every channel: what JPEG leaves of a white ground
+BORDER = 32  # the border is this part of the shorter side wide
 
 # What Pillow has to say about a stranger's metadata helps nobody, and `catch_warnings` is not safe across threads.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -101,3 +104,28 @@ def letterbox(image: Image.Image, size: int, *, fill: tuple[int, int, int] = (25
     square = Image.new("RGB", (size, size), fill)
     square.paste(resized, ((size - width) // 2, (size - height) // 2))
     return square
+
+
+def crop(image: Image.Image, size: int) -> Image.Image:
+    """Return the largest square in the middle of `image`, scaled to `size` pixels: no bars, and the ends are lost."""
+    side = min(image.size)
+    left, top = ((whole - side) // 2 for whole in image.size)
+    square = image.crop((left, top, left + side, top + side))  # before: what is cut off must not bleed in
+    return square.resize((size, size), Image.Resampling.LANCZOS)
+
+
+def border_whiteness(image: Image.Image) -> float:
+    """Return the share (0 to 1) of an RGB image's border that is white: every channel at least `WHITE`.
+
+    The border is a frame as wide as 1/`BORDER` of the shorter side, at least one pixel.
+    """
+    width, height = image.size
+    depth = max(1, min(image.size) // BORDER)
+    frame = [
+        (0, 0, width, depth),
+        (0, height - depth, width, height),
+        (0, depth, depth, height - depth),
+        (width - depth, depth, width, height - depth),
+    ]
+    strips = [np.asarray(image.crop(box)).reshape(-1, 3) for box in frame]
+    return float((np.concatenate(strips).min(axis=1) >= WHITE).mean())

@@ -6,23 +6,19 @@ GAN after the CLIP never decode a JPEG again.
 
 from __future__ import annotations
 
+import csv
 import hashlib
-import json
 import logging
-import os
-import tempfile
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
-from catalog_gen.errors import ConfigError, PhotoError
-from catalog_gen.photos import letterbox, open_photo
+from catalog_gen.errors import ConfigError, Unavailable
+from catalog_gen.photo_cache import Fit, cached_photos
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +36,38 @@ class TrainRow:
     image: Path
 
 
+@dataclass(frozen=True)
+class Unreadable:
+    """A photo that cannot be used, and why."""
+
+    sku: str
+    path: str
+    reason: str
+
+    @property
+    def kind(self) -> str:
+        """The reason without its particulars, for counting: `damaged`, `too small to show a product`, ..."""
+        if self.reason.startswith("damaged"):
+            return "damaged"
+        words = self.reason.split()
+        return " ".join(words[2:] if words and _is_size(words[0]) else words)
+
+
+@dataclass(frozen=True)
+class PhotoSet:
+    """Rows whose photos can be used. Of each of `kept`, in order:
+
+    photos: read-only memory map (N, S, S, 3) uint8 RGB. sides: (N, 2) int64, width and height in px before scaling.
+    white: (N,) float64, how much of the photo's border is white (`photos.border_whiteness`).
+    """
+
+    kept: list[TrainRow]
+    photos: npt.NDArray[np.uint8]
+    sides: npt.NDArray[np.int64]
+    white: npt.NDArray[np.float64]
+    unreadable: list[Unreadable]
+
+
 def split(rows: Sequence[TrainRow], held_out: int = 1000, seed: int = 0) -> tuple[list[TrainRow], list[TrainRow]]:
     """Return (train, held_out), each in the order of `rows`.
 
@@ -53,75 +81,61 @@ def split(rows: Sequence[TrainRow], held_out: int = 1000, seed: int = 0) -> tupl
     return train, [row for i, row in enumerate(rows) if i in chosen]
 
 
-def load_photos(
-    rows: Sequence[TrainRow], size: int, cache_dir: Path, workers: int = 2
-) -> tuple[npt.NDArray[np.uint8], list[tuple[str, str]], list[TrainRow]]:
-    """Return (photos, unreadable, kept): the rows' photos letterboxed on white.
+def split_by_sku(rows: Sequence[TrainRow], held_out: Collection[str]) -> tuple[list[TrainRow], list[TrainRow]]:
+    """Return (train, held_out), the second being the rows with these skus; each in the order of `rows`."""
+    return [row for row in rows if row.sku not in held_out], [row for row in rows if row.sku in held_out]
 
-    photos: read-only memory map (len(kept), size, size, 3) uint8 RGB, in the order of `kept`.
-    unreadable: (sku, reason) of every row whose photo could not be used.
-    The array is cached under a key of the skus, the photos' sizes and times of change, and `size`.
-    Raises ConfigError when no photo at all can be read.
+
+def read_photos(
+    rows: Sequence[TrainRow], size: int, cache_dir: Path, workers: int = 2, fit: Fit = "letterbox"
+) -> PhotoSet:
+    """Return the rows' photos as squares of `size` px, decoded once and kept in `cache_dir`.
+
+    fit: `letterbox` lays the whole photo on white; `crop` takes the largest square in its middle.
+    Raises ConfigError when no photo at all can be read, Unavailable when `cache_dir` cannot be written.
     """
-    key = _cache_key(rows, size)
-    array_file, index_file = cache_dir / f"photos-{size}-{key}.npy", cache_dir / f"photos-{size}-{key}.json"
-    if not index_file.exists():
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        _decode_all(rows, size, array_file, index_file, workers)
-    index: dict[str, Any] = json.loads(index_file.read_text("utf-8"))
-    kept = [rows[i] for i in index["kept"]]
-    unreadable = [(str(sku), str(reason)) for sku, reason in index["unreadable"]]
-    if not kept:
-        first = f"; the first: {unreadable[0][1]}" if unreadable else ""
+    cached = cached_photos([row.image for row in rows], size, cache_dir, workers, fit)
+    unreadable = [Unreadable(rows[at].sku, str(rows[at].image), reason) for at, reason in cached.unreadable]
+    if not cached.kept:
+        first = f"; the first: {unreadable[0].reason}" if unreadable else ""
         raise ConfigError(f"none of the {len(rows)} photos can be read{first}", hint="Check the image paths.")
-    photos: npt.NDArray[np.uint8] = np.load(array_file, mmap_mode="r")
-    return photos[: len(kept)], unreadable, kept
+    return PhotoSet([rows[at] for at in cached.kept], cached.photos, cached.sides, cached.white, unreadable)
 
 
-def _cache_key(rows: Sequence[TrainRow], size: int) -> str:
-    digest = hashlib.sha256(f"photos 1 {size}".encode())
-    for row in rows:
-        try:
-            stat = row.image.stat()
-            stamp = f"{stat.st_size} {stat.st_mtime_ns}"
-        except OSError:
-            stamp = "missing"
-        digest.update(f"\n{row.sku}\t{row.image}\t{stamp}".encode())
-    return digest.hexdigest()[:16]
+def load_photos(
+    rows: Sequence[TrainRow], size: int, cache_dir: Path, workers: int = 2, fit: Fit = "letterbox"
+) -> tuple[npt.NDArray[np.uint8], list[tuple[str, str]], list[TrainRow]]:
+    """Return (photos, unreadable, kept) as `read_photos` finds them; unreadable photos are (sku, reason).
+
+    Raises what `read_photos` raises.
+    """
+    found = read_photos(rows, size, cache_dir, workers, fit)
+    if found.unreadable:
+        logger.warning("%d photos left out: %s", len(found.unreadable), describe_kinds(found.unreadable))
+    return found.photos, [(each.sku, each.reason) for each in found.unreadable], found.kept
 
 
-def _decode_all(rows: Sequence[TrainRow], size: int, array_file: Path, index_file: Path, workers: int) -> None:
-    def decode(row: TrainRow) -> npt.NDArray[np.uint8] | str:
-        try:
-            return np.asarray(letterbox(open_photo(row.image), size))
-        except PhotoError as error:
-            return error.what
+def describe_kinds(unreadable: Iterable[Unreadable]) -> str:
+    """Return how many photos have which reason, the most frequent first: `3 damaged, 1 the file is empty`."""
+    kinds = Counter(each.kind for each in unreadable)
+    return ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
 
-    kept: list[int] = []
-    unreadable: list[tuple[str, str]] = []
-    part = _temporary(array_file)
-    photos = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=(max(1, len(rows)), size, size, 3))
+
+def write_unreadable(file: Path, unreadable: Sequence[Unreadable]) -> None:
+    """Write the list as CSV (sku, path, reason); without an entry, remove an earlier one. Raises Unavailable."""
     try:
-        with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-            decoded = pool.map(decode, rows)
-            for i, photo in enumerate(tqdm(decoded, total=len(rows), desc=f"photos {size} px", unit="photo")):
-                if isinstance(photo, str):
-                    unreadable.append((rows[i].sku, photo))
-                else:
-                    photos[len(kept)] = photo
-                    kept.append(i)
-        photos.flush()
-        part.replace(array_file)
-    finally:
-        part.unlink(missing_ok=True)
-    for sku, reason in unreadable[:20]:
-        logger.warning("photo of %s left out: %s", sku, reason)
-    note = _temporary(index_file)  # written last: the index is what says that the array is whole
-    note.write_text(json.dumps({"kept": kept, "unreadable": unreadable}), encoding="utf-8")
-    note.replace(index_file)
+        if not unreadable:
+            file.unlink(missing_ok=True)
+            return
+        with file.open("w", encoding="utf-8", errors="backslashreplace", newline="") as text:
+            writer = csv.writer(text)
+            writer.writerow(("sku", "path", "reason"))
+            writer.writerows(astuple(each) for each in unreadable)
+    except OSError as error:
+        raise Unavailable(f"cannot be written ({error.strerror or error})", where=str(file)) from error
 
 
-def _temporary(target: Path) -> Path:
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}-", suffix=target.suffix)
-    os.close(handle)
-    return Path(name)
+def _is_size(word: str) -> bool:
+    """Whether `word` is like 12x8."""
+    width, times, height = word.partition("x")
+    return bool(times) and width.isdigit() and height.isdigit()

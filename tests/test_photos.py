@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from catalog_gen.errors import PhotoError
-from catalog_gen.photos import MAX_BYTES, letterbox, open_photo, read_photo
+from catalog_gen.photos import MAX_BYTES, border_whiteness, crop, letterbox, open_photo, read_photo
 
 RED, GREEN, BLUE, WHITE = (220, 30, 30), (30, 200, 40), (20, 40, 210), (255, 255, 255)
 
@@ -199,3 +199,28 @@ def test_letterbox_centres_on_white_and_keeps_proportions() -> None:
     assert square.getpixel((32, 59)) == WHITE
     assert square.getpixel((4, 32)) == RED
     assert letterbox(Image.new("RGB", (1000, 16), RED), 64).getpixel((32, 31)) == RED
+
+
+@pytest.mark.parametrize("size", [(60, 20), (20, 60)])
+def test_a_crop_is_the_square_in_the_middle(size: tuple[int, int]) -> None:
+    """Three squares in a line, the middle one half red and half blue: it alone is left, in its own place."""
+    wide = size[0] > size[1]
+    image = Image.new("RGB", size, GREEN)
+    image.paste(RED, (20, 0, 40, 20) if wide else (0, 20, 20, 40))
+    image.paste(BLUE, (30, 0, 40, 20) if wide else (10, 20, 20, 40))
+    same = np.asarray(crop(image, 20))
+    assert same.shape == (20, 20, 3)
+    assert (same[:, :10] == RED).all() and (same[:, 10:] == BLUE).all()
+    half = np.asarray(crop(image, 10)).astype(int)
+    assert np.abs(half[:, :2] - RED).max() <= 4 and np.abs(half[:, 8:] - BLUE).max() <= 4  # the filter overshoots a bit
+
+
+def test_border_whiteness_counts_a_frame() -> None:
+    """64 x 64: the frame is two pixels wide and has 64 * 64 - 60 * 60 = 496 pixels."""
+    image = Image.new("RGB", (64, 64), WHITE)
+    image.paste(RED, (2, 2, 62, 62))
+    assert border_whiteness(image) == 1.0
+    image.paste(RED, (0, 62, 64, 64))  # the lower edge: 128 of them
+    assert border_whiteness(image) == pytest.approx(368 / 496)
+    assert border_whiteness(Image.new("RGB", (40, 30), (250, 250, 250))) == 1.0
+    assert border_whiteness(Image.new("RGB", (40, 30), (255, 255, 249))) == 0.0

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import csv
+import os
+import resource
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from catalog_gen.errors import ConfigError
-from catalog_gen.training_data import TrainRow, load_photos, split
+from catalog_gen.errors import ConfigError, Unavailable
+from catalog_gen.photo_cache import cached_photos
+from catalog_gen.training_data import (
+    TrainRow,
+    Unreadable,
+    describe_kinds,
+    load_photos,
+    read_photos,
+    split,
+    split_by_sku,
+    write_unreadable,
+)
 
 
 def rows_in(folder: Path, count: int) -> list[TrainRow]:
@@ -69,3 +85,153 @@ def test_no_photo_at_all_is_an_error(tmp_path: Path) -> None:
         row.image.unlink()
     with pytest.raises(ConfigError, match="none of the 2 photos"):
         load_photos(rows, 16, tmp_path / "cache")
+
+
+def arrays(cache: Path) -> list[str]:
+    return sorted(file.name for file in cache.glob("*.npy"))
+
+
+def test_what_is_known_of_a_photo_is_known_of_the_cached_one(tmp_path: Path) -> None:
+    rows = rows_in(tmp_path / "photos", 3)
+    Image.new("RGB", (40, 20), (255, 255, 255)).save(rows[1].image)
+    for _ in range(2):
+        found = read_photos(rows, 16, tmp_path / "cache")
+        assert found.sides.tolist() == [[24, 32], [40, 20], [24, 32]]
+        assert found.white.tolist() == [0.0, 1.0, 0.0]
+
+
+def test_a_cropped_cache_is_another_than_a_letterboxed_one(tmp_path: Path) -> None:
+    rows = rows_in(tmp_path / "photos", 2)
+    boxed, _, _ = load_photos(rows, 16, tmp_path / "cache")
+    cropped, _, _ = load_photos(rows, 16, tmp_path / "cache", fit="crop")
+    assert boxed[0][8, 0].tolist() == [255, 255, 255]
+    assert cropped[0][8, 0].tolist() == [0, 100, 200]
+    assert len(arrays(tmp_path / "cache")) == 2
+
+
+def test_a_part_of_cached_rows_is_a_view_and_any_choice_of_them_a_copy(tmp_path: Path) -> None:
+    rows = rows_in(tmp_path / "photos", 6)
+    rows[2].image.write_bytes(b"no photo")
+    whole = read_photos(rows, 16, tmp_path / "cache")
+    assert len(arrays(tmp_path / "cache")) == 1
+    part = read_photos(rows[1:5], 16, tmp_path / "cache")
+    assert len(arrays(tmp_path / "cache")) == 1
+    assert [row.sku for row in part.kept] == ["sku-1", "sku-3", "sku-4"]
+    assert [each.sku for each in part.unreadable] == ["sku-2"]
+    assert (part.photos == whole.photos[1:4]).all()
+    chosen = read_photos([rows[5], rows[2], rows[0]], 16, tmp_path / "cache")
+    assert len(arrays(tmp_path / "cache")) == 2
+    assert [row.sku for row in chosen.kept] == ["sku-5", "sku-0"]
+    assert (chosen.photos == whole.photos[[4, 0]]).all()
+    assert [each.reason for each in chosen.unreadable] == [whole.unreadable[0].reason]
+
+
+def test_two_products_may_share_a_photo(tmp_path: Path) -> None:
+    first, second = rows_in(tmp_path / "photos", 2)
+    twin = TrainRow("twin", "the same thing", "Things", "Blue", first.image)
+    for _ in range(2):
+        photos, _, kept = load_photos([first, twin, second], 16, tmp_path / "cache")
+        assert [row.sku for row in kept] == ["sku-0", "twin", "sku-1"]
+        assert (photos[0] == photos[1]).all() and (photos[0] != photos[2]).any()
+    assert len(arrays(tmp_path / "cache")) == 1
+
+
+FILL = """
+import resource, sys
+from pathlib import Path
+from catalog_gen.errors import Unavailable
+from catalog_gen.photo_cache import cached_photos
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
+try:
+    cached_photos(sorted(Path("photos").iterdir()), 64, Path("cache"))
+except Unavailable as error:
+    print(error)
+"""
+
+
+def test_a_disk_that_is_full_leaves_nothing_and_says_what_is_needed(tmp_path: Path) -> None:
+    """Eight photos of 64 px take 98 kB, and the system refuses to write more than 50 kB."""
+    rows_in(tmp_path / "photos", 8)
+    code = [sys.executable, "-c", FILL, "50000"]
+    done = subprocess.run(code, cwd=tmp_path, capture_output=True, text=True, check=True, env=dict(os.environ))
+    assert "cannot be kept (File too large)" in done.stdout and "8 photos of 64 px" in done.stdout
+    assert [file.name for file in (tmp_path / "cache").iterdir()] == [".photos-64-letterbox.lock"]
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 50000  # of the other process only
+    assert len(cached_photos(sorted((tmp_path / "photos").iterdir()), 64, tmp_path / "cache").photos) == 8
+
+
+KILL = """
+import os, sys
+from pathlib import Path
+from catalog_gen import photo_cache
+before = photo_cache._settle
+def settle(file):
+    before(file)
+    if file.name.endswith(sys.argv[1]):
+        os._exit(9)
+photo_cache._settle = settle
+photo_cache.cached_photos(sorted(Path("photos").iterdir()), 16, Path("cache"))
+"""
+
+
+@pytest.mark.parametrize("killed_after", [".npy.part", ".json.part"])
+def test_a_process_that_dies_leaves_no_half_cache(tmp_path: Path, killed_after: str) -> None:
+    rows = rows_in(tmp_path / "photos", 3)
+    code = [sys.executable, "-c", KILL, killed_after]
+    assert subprocess.run(code, cwd=tmp_path, env=dict(os.environ), check=False).returncode == 9
+    assert list((tmp_path / "cache").glob("*.part"))
+    photos, _, kept = load_photos(rows[:2], 16, tmp_path / "cache")
+    assert len(photos) == len(kept) == 2 and photos[1][8, 8].tolist() == [5, 100, 200]
+    assert not list((tmp_path / "cache").glob("*.part"))
+
+
+def test_two_at_once_decode_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = rows_in(tmp_path / "photos", 4)
+    opened: list[Path] = []
+    from catalog_gen import photo_cache
+
+    original = photo_cache.open_photo
+    monkeypatch.setattr(photo_cache, "open_photo", lambda path: opened.append(path) or original(path))
+    results: list[int] = []
+    tasks = [
+        threading.Thread(target=lambda: results.append(len(load_photos(rows, 16, tmp_path / "cache")[0])))
+        for _ in range(3)
+    ]
+    for task in tasks:
+        task.start()
+    for task in tasks:
+        task.join()
+    assert results == [4, 4, 4] and len(opened) == 4
+
+
+def test_a_cache_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    rows = rows_in(tmp_path / "photos", 1)
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(Unavailable, match="cannot be kept"):
+        load_photos(rows, 16, tmp_path / "cache")
+
+
+def test_unreadable_photos_are_listed_and_counted_by_kind(tmp_path: Path) -> None:
+    refused = [
+        Unreadable("a", "a.jpg", "damaged (broken data stream)"),
+        Unreadable("b,c", "b.jpg", "12x8 is too small to show a product"),
+        Unreadable("d", "d.jpg", "damaged (truncated)"),
+    ]
+    assert describe_kinds(refused) == "2 damaged, 1 too small to show a product"
+    file = tmp_path / "unreadable.csv"
+    write_unreadable(file, refused)
+    with file.open(newline="") as text:
+        assert list(csv.reader(text)) == [
+            ["sku", "path", "reason"],
+            ["a", "a.jpg", "damaged (broken data stream)"],
+            ["b,c", "b.jpg", "12x8 is too small to show a product"],
+            ["d", "d.jpg", "damaged (truncated)"],
+        ]
+    write_unreadable(file, [])
+    assert not file.exists()
+
+
+def test_a_split_by_sku(tmp_path: Path) -> None:
+    rows = [TrainRow(f"s{i}", "p", "c", "d", tmp_path) for i in range(5)]
+    train, held = split_by_sku(rows, {"s3", "s1", "elsewhere"})
+    assert [row.sku for row in train] == ["s0", "s2", "s4"] and [row.sku for row in held] == ["s1", "s3"]
