@@ -13,7 +13,8 @@ from catalog_gen.gan.augment import draw_geometry, jitter_text
 from catalog_gen.gan.config import DiscriminatorConfig, GanTrainConfig, GeneratorConfig
 from catalog_gen.gan.discriminator import ProjectedDiscriminator, freeze
 from catalog_gen.gan.features import STAGE_CHANNELS, FrozenFeatures
-from catalog_gen.gan.generator import Generator, ModulatedNorm
+from catalog_gen.gan.generator import Generator
+from catalog_gen.gan.norms import ModulatedNorm
 from catalog_gen.gan.step import build_players, update_average
 from tests.gan.conftest import TINY, tiny_generator, unit_rows
 
