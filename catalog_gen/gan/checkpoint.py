@@ -26,6 +26,7 @@ def save_checkpoint(path: Path, run: Run) -> None:
         "config": players.config.model_dump(mode="json"),
         "generator": players.generator.state_dict(),
         "discriminator": players.discriminator.state_dict(),
+        "scales": players.scales.state_dict(),
         "average": players.average.state_dict(),
         "g_optimiser": players.g_optimiser.state_dict(),
         "d_optimiser": players.d_optimiser.state_dict(),
@@ -68,6 +69,7 @@ def load_checkpoint(path: Path, run: Run) -> None:
         )
     players.generator.load_state_dict(state["generator"])
     players.discriminator.load_state_dict(state["discriminator"])
+    players.scales.load_state_dict(state["scales"])
     players.average.load_state_dict(state["average"])
     players.g_optimiser.load_state_dict(state["g_optimiser"])
     players.d_optimiser.load_state_dict(state["d_optimiser"])

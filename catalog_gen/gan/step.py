@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from catalog_gen.gan import losses
 from catalog_gen.gan.augment import draw_geometry, jitter_text
 from catalog_gen.gan.config import GanTrainConfig
-from catalog_gen.gan.discriminator import ProjectedDiscriminator, freeze
-from catalog_gen.gan.features import FrozenFeatures
+from catalog_gen.gan.discriminator import Discriminator, build_discriminator, freeze
+from catalog_gen.gan.features import FeatureScales, FrozenFeatures
 from catalog_gen.gan.generator import Generator
 
 ImageTower = Callable[[Tensor], Tensor]  # pictures (B, 3, S, S) in [-1, 1] -> CLIP embeddings (B, D), differentiable
@@ -26,8 +26,9 @@ class Players:
 
     config: GanTrainConfig
     generator: Generator
-    discriminator: ProjectedDiscriminator
+    discriminator: Discriminator
     features: FrozenFeatures
+    scales: FeatureScales
     average: Generator = field(init=False)
     g_optimiser: torch.optim.Adam = field(init=False)
     d_optimiser: torch.optim.Adam = field(init=False)
@@ -51,15 +52,14 @@ def build_players(config: GanTrainConfig, *, pretrained: bool = True) -> Players
         torch.manual_seed(config.seed)
         shape = config.generator
         generator = Generator(shape)
-        discriminator = ProjectedDiscriminator(
-            config.discriminator, image_size=shape.image_size, text_dim=shape.text_dim
-        )
+        discriminator = build_discriminator(config.discriminator, image_size=shape.image_size, text_dim=shape.text_dim)
         features = FrozenFeatures(
             pretrained=pretrained, dtype=torch.bfloat16 if config.precision == "bf16" else torch.float32
         )
     for module in (generator, discriminator):
         module.to(config.device).to(memory_format=torch.channels_last)
-    return Players(config, generator.train(), discriminator.train(), features.to(config.device))
+    scales = FeatureScales().to(config.device)
+    return Players(config, generator.train(), discriminator.train(), features.to(config.device), scales)
 
 
 def train_step(players: Players, photos: Tensor, text: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
@@ -82,25 +82,26 @@ def train_step(players: Players, photos: Tensor, text: Tensor, rng: torch.Genera
         fake_features = players.features(fake_seen)
         with torch.no_grad():
             real_features = players.features(real_seen)
-            real_mixed = d.mix(real_features)
-        fake_mixed = d.mix(fake_features)
+            real = d.look(real_seen, real_features)
+        drawn = d.look(fake_seen, fake_features)
 
         freeze(d, False)
-        right, wrong = d(real_seen, real_mixed, [text, text.roll(1, 0)])
-        (drawn,) = d(fake_seen.detach(), [m.detach() for m in fake_mixed], [text])
-        d_loss = losses.hinge_d(right, drawn, wrong)
+        right, wrong = d(real, [text, text.roll(1, 0)])
+        (judged,) = d(drawn.detach(), [text])
+        d_loss = losses.hinge_d(right, judged, wrong)
     players.d_optimiser.zero_grad(set_to_none=True)
     torch.autograd.backward(d_loss)
     players.d_optimiser.step()
 
     freeze(d, True)
     with autocast:
-        (judged,) = d(fake_seen, fake_mixed, [text])
+        (judged,) = d(drawn, [text])
         parts = {"adversarial": losses.hinge_g(judged)}
         if config.losses.layout:
             parts["layout"] = config.losses.layout * losses.layout(fake, photos)
         if config.losses.perceptual:
-            pair = d.standardise(fake_features, FIRST_MATCHED), d.standardise(real_features, FIRST_MATCHED)
+            standardise = players.scales.standardise
+            pair = standardise(fake_features, FIRST_MATCHED), standardise(real_features, FIRST_MATCHED)
             parts["perceptual"] = config.losses.perceptual * losses.feature_match(*pair)
         if config.losses.clip and players.clip_image is not None:
             parts["clip"] = config.losses.clip * losses.clip_alignment(players.clip_image(fake), text)

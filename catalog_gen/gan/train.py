@@ -117,14 +117,16 @@ class Run:
         return self.step * self.players.config.batch_size
 
     def calibrate(self) -> None:
-        """Fit the discriminator's feature scales to real photos, once, before the first step."""
+        """Fit the discriminator and the feature scales to real photos, once, before the first step."""
         chosen = np.linspace(0, len(self.photos) - 1, min(CALIBRATION_PHOTOS, len(self.photos))).astype(np.int64)
         with torch.no_grad():
             parts = [
                 self.players.features(self.load(chosen[i : i + CALIBRATION_BATCH]))
                 for i in range(0, len(chosen), CALIBRATION_BATCH)
             ]
-        self.players.discriminator.calibrate([torch.cat(stage) for stage in zip(*parts, strict=True)])
+        features = [torch.cat(stage) for stage in zip(*parts, strict=True)]
+        self.players.discriminator.calibrate(features)
+        self.players.scales.calibrate(features)
 
     def next_batch(self) -> tuple[Tensor, Tensor]:
         """Return the next photos (B, 3, S, S) in [-1, 1] and their texts (B, D); each pass in a new order."""
