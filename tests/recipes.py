@@ -87,10 +87,23 @@ def work(name: str, given: argparse.Namespace) -> tuple[str, bool]:
         return name, False
     folder = folder_of(given.work, name)
     folder.mkdir(parents=True, exist_ok=True)
-    settings = [part for text in (*RECIPES[name], "watch.on_alarm=log", "watch.measure_every=0") for part in ("--set", text)]
+    settings = [
+        part for text in (*RECIPES[name], "watch.on_alarm=log", "watch.measure_every=0") for part in ("--set", text)
+    ]
     common = ["--config", str(given.config)]
     bundle, scores = str(folder / "bundle"), str(score_file(given.work, name).parent)
-    train = ["train", "gan", *common, "--out", bundle, "--work-dir", str(folder), "--images", str(given.images), *settings]
+    train = [
+        "train",
+        "gan",
+        *common,
+        "--out",
+        bundle,
+        "--work-dir",
+        str(folder),
+        "--images",
+        str(given.images),
+        *settings,
+    ]
     score = ["evaluate", *common, "--gan", bundle, "--rows", str(given.rows), "--out", scores]
     started = time.time()
     for command in (train, score):

@@ -76,7 +76,9 @@ def read_checkpoint(path: Path, device: str) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # pickle, zip and torch each raise their own for a damaged file
         raise UsageError(
-            f"the checkpoint cannot be read ({type(error).__name__})", where=str(path), hint="Start anew in another folder."
+            f"the checkpoint cannot be read ({type(error).__name__})",
+            where=str(path),
+            hint="Start anew in another folder.",
         ) from error
     if not isinstance(state, dict) or "players" not in state:
         raise UsageError("this is no checkpoint of this version", where=str(path), hint="Start anew in another folder.")

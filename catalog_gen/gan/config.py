@@ -42,7 +42,7 @@ class DiscriminatorConfig(_Section):
     kind: Literal["projected", "conv"] = "projected"
     head_width: int = Field(64, ge=1)  # projected: channels of a stage's head
     pixel_widths: tuple[int, ...] = (64, 96, 128)  # projected: of the head on the pixels; empty: none
-    channels: tuple[int, ...] = (32, 64, 128, 256, 256)  # conv: at image_size, half of it, ... px
+    channels: tuple[int, ...] = (32, 64, 128, 256, 256)  # conv: at half of image_size, a quarter, ... px
     dropout: float = Field(0.0, ge=0, lt=1)  # of whole channels, in every head
 
 

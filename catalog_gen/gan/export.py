@@ -16,7 +16,8 @@ from pydantic import BaseModel
 
 from catalog_gen.bundles import Bundle, save_bundle
 from catalog_gen.gan.config import GanTrainConfig
-from catalog_gen.gan.generator import Generator, ModulatedNorm
+from catalog_gen.gan.generator import Generator
+from catalog_gen.gan.norms import ModulatedNorm
 
 if TYPE_CHECKING:
     from catalog_gen.gan.run import Run
@@ -65,13 +66,18 @@ def settle_norms(generator: Generator, texts: npt.NDArray[np.float32], seed: int
     """Measure the running statistics of `generator` anew over pictures of `texts` (N, D); returns it in eval mode.
 
     The averaged weights never drew a picture in training, so statistics averaged along the way are not quite theirs
-    ("standing statistics", arXiv 1809.11096).
+    ("standing statistics", arXiv 1809.11096). One process can do it while others train. Norms without running
+    statistics need none.
     """
     norms = [m for m in generator.modules() if isinstance(m, ModulatedNorm)]
+    if not norms:
+        return generator.eval()
     device = next(generator.parameters()).device
     rng = torch.Generator().manual_seed(seed)
     generator.train()
     momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.synchronised = False
     for batch in range(NORM_BATCHES):
         chosen = torch.randint(0, len(texts), (NORM_BATCH,), generator=rng).numpy()
         z = torch.randn(NORM_BATCH, generator.config.z_dim, generator=rng).to(device)
@@ -79,7 +85,7 @@ def settle_norms(generator: Generator, texts: npt.NDArray[np.float32], seed: int
             norm.momentum = 1 / (batch + 1)  # a plain mean over the batches
         generator(z, torch.from_numpy(texts[chosen]).to(device))
     for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
+        norm.momentum, norm.synchronised = momentum, True
     return generator.eval()
 
 

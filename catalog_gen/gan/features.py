@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import timm
 import torch
 from timm.layers import pad_same
@@ -47,6 +49,30 @@ class FrozenFeatures(nn.Module):
         x = torch.addcmul(self.shift, x, self.scale).to(self.dtype)
         with torch.autocast(x.device.type, enabled=False):
             return list(self.net(x))
+
+
+class FeatureScales(nn.Module):
+    """Each channel's mean and deviation on real photos, so that every stage and channel counts alike in a distance."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for index, channels in enumerate(STAGE_CHANNELS):
+            self.register_buffer(f"mean_{index}", torch.zeros(1, channels, 1, 1))
+            self.register_buffer(f"std_{index}", torch.ones(1, channels, 1, 1))
+
+    @torch.no_grad()
+    def calibrate(self, features: Sequence[Tensor]) -> None:
+        """Measure means and deviations on these features (B, C, H, W) of real photos, before the first step."""
+        for index, stage in enumerate(features):
+            std, mean = torch.std_mean(stage.float(), dim=(0, 2, 3), keepdim=True)
+            self.get_buffer(f"mean_{index}").copy_(mean)
+            self.get_buffer(f"std_{index}").copy_(std.clamp_min(1e-2))
+
+    def standardise(self, features: Sequence[Tensor], first: int = 0) -> list[Tensor]:
+        """Return the features of stages `first` and on, each channel of zero mean and unit variance on real photos."""
+        moments = [(self.get_buffer(f"mean_{i}"), self.get_buffer(f"std_{i}")) for i in range(len(features))]
+        pairs = list(zip(features, moments, strict=True))[first:]
+        return [(f.float() - mean) / std for f, (mean, std) in pairs]
 
 
 class _SubsampledDepthwise(nn.Module):

@@ -1,71 +1,64 @@
 """The generator: a noise vector and a text embedding in, a picture out.
 
-Convolutional, text-modulated batch normalisation (as in BigGAN, arXiv 1809.11096), and no transposed convolution: each
-size is reached by bilinear upsampling, because learned upsampling leaves checkerboard marks early in training.
+Convolutional, with normalisation that the text modulates: the batch's (as in BigGAN, arXiv 1809.11096) or each
+picture's own (AdaIN, arXiv 1703.06868). No transposed convolution: each size is reached by bilinear upsampling, because
+learned upsampling leaves checkerboard marks early in training.
 """
 
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from catalog_gen.gan.config import FIRST_SIZE, GeneratorConfig
+from catalog_gen.gan.norms import AdaptiveNorm, ModulatedNorm, untracked_contexts
 from catalog_gen.gan.truncation import mean_over_noise
 
 
-class ModulatedNorm(nn.Module):
-    """Batch normalisation whose scale and shift come from `w`. x (B, C, H, W), w (B, w_dim) -> (B, C, H, W).
+def _norm(config: GeneratorConfig, channels: int) -> AdaptiveNorm | ModulatedNorm:
+    kind = AdaptiveNorm if config.norm == "adaptive" else ModulatedNorm
+    return kind(channels, config.w_dim)
 
-    In eval mode it uses running statistics, folded with the modulation into one multiply-add: a picture then does
-    not depend on the others in its batch.
+
+class ActivatedConv(nn.Conv2d):
+    """A 3x3 convolution with its activation: LeakyReLU before it, or a gated linear unit after it.
+
+    The gate (arXiv 1612.08083; in a generator: FastGAN, arXiv 2101.04775) takes twice the channels and halves them: the
+    second half, through a sigmoid, says how much of the first passes. (B, cin, H, W) -> (B, cout, H, W).
     """
 
-    running_mean: Tensor
-    running_var: Tensor
+    def __init__(self, cin: int, cout: int, activation: str) -> None:
+        self.gated = activation == "glu"
+        super().__init__(cin, 2 * cout if self.gated else cout, 3, padding=1, bias=False)
 
-    def __init__(self, channels: int, w_dim: int, *, eps: float = 1e-4, momentum: float = 0.05) -> None:
-        super().__init__()
-        self.eps = eps
-        self.momentum = momentum
-        self.scale = nn.Linear(w_dim, channels)
-        self.shift = nn.Linear(w_dim, channels)
-        for linear in (self.scale, self.shift):
-            nn.init.normal_(linear.weight, std=0.3 / math.sqrt(w_dim))
-        nn.init.ones_(self.scale.bias)
-        nn.init.zeros_(self.shift.bias)
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_var", torch.ones(channels))
-
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        scale, shift = self.scale(w).float(), self.shift(w).float()  # (B, C)
-        if self.training:
-            x = F.batch_norm(x, self.running_mean, self.running_var, None, None, True, self.momentum, self.eps)
-        else:
-            scale = scale * torch.rsqrt(self.running_var.float() + self.eps)
-            shift = shift - self.running_mean.float() * scale
-        return torch.addcmul(shift.to(x.dtype)[:, :, None, None], x, scale.to(x.dtype)[:, :, None, None])
+    def forward(self, x: Tensor) -> Tensor:
+        if self.gated:
+            return F.glu(super().forward(x), dim=1)
+        return super().forward(F.leaky_relu(x, 0.2))
 
 
 class Stage(nn.Module):
     """One size: (upsample and change channels,) then one residual convolution. (B, cin, H, W) -> (B, cout, kH, kW)."""
 
-    def __init__(self, cin: int, cout: int, w_dim: int, *, upsample: bool) -> None:
+    def __init__(self, cin: int, cout: int, config: GeneratorConfig, *, upsample: bool) -> None:
         super().__init__()
         self.upsample = upsample
         if upsample:
-            self.norm_up = ModulatedNorm(cin, w_dim)
-            self.conv_up = nn.Conv2d(cin, cout, 3, padding=1, bias=False)  # before upsampling: a quarter of the work
-        self.norm = ModulatedNorm(cout, w_dim)
-        self.conv = nn.Conv2d(cout, cout, 3, padding=1, bias=False)
+            self.norm_up = _norm(config, cin)
+            self.conv_up = ActivatedConv(cin, cout, config.activation)  # before upsampling: a quarter of the work
+        self.norm = _norm(config, cout)
+        self.conv = ActivatedConv(cout, cout, config.activation)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         if self.upsample:
-            x = self.conv_up(F.leaky_relu(self.norm_up(x, w), 0.2))
+            x = self.conv_up(self.norm_up(x, w))
             x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-        change: Tensor = self.conv(F.leaky_relu(self.norm(x, w), 0.2))
+        change: Tensor = self.conv(self.norm(x, w))
         return x + change
 
 
@@ -74,11 +67,14 @@ class Generator(nn.Module):
 
     `truncation` in [0, 1], one number or one a picture (B,), draws a picture towards the mean of its own words, as in
     StyleGAN-T (arXiv 2301.09515): less variety, closer to the words. 1 changes nothing, not a bit.
+    `checkpointing`: keep only what enters a stage and compute the rest again on the way back (arXiv 1604.06174): less
+    memory for a third more work, and the same gradients. Training sets it; it is no part of the network's shape.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.config = config
+        self.checkpointing = False
         self.mapping = nn.Sequential(
             nn.Linear(config.z_dim + config.text_dim, 2 * config.w_dim),
             nn.LeakyReLU(0.2),
@@ -89,9 +85,9 @@ class Generator(nn.Module):
         self.seed = nn.Linear(config.z_dim + config.text_dim, first * FIRST_SIZE**2)
         pairs = zip((first, *config.channels), config.channels, strict=False)
         self.stages = nn.ModuleList(
-            Stage(cin, cout, config.w_dim, upsample=index > 0) for index, (cin, cout) in enumerate(pairs)
+            Stage(cin, cout, config, upsample=index > 0) for index, (cin, cout) in enumerate(pairs)
         )
-        self.norm_rgb = ModulatedNorm(config.channels[-1], config.w_dim)
+        self.norm_rgb = _norm(config, config.channels[-1])
         self.to_rgb = nn.Conv2d(config.channels[-1], 3, 3, padding=1)
         self._initialise()
 
@@ -114,9 +110,19 @@ class Generator(nn.Module):
         x = self.seed(condition).unflatten(1, (-1, FIRST_SIZE, FIRST_SIZE))
         x = x.to(self.to_rgb.weight.dtype).contiguous(memory_format=torch.channels_last)
         for stage in self.stages:
-            x = stage(x, w)
-        x = self.to_rgb(F.leaky_relu(self.norm_rgb(x, w), 0.2))
-        return torch.tanh(x.float())
+            x = self._run(stage, x, w)
+        x = self.norm_rgb(x, w)
+        if self.config.activation == "leaky_relu":  # gates come after convolutions, and none comes after the last
+            x = F.leaky_relu(x, 0.2)
+        return torch.tanh(self.to_rgb(x).float())
+
+    def _run(self, stage: nn.Module, x: Tensor, w: Tensor) -> Tensor:
+        if not (self.checkpointing and torch.is_grad_enabled()):
+            done: Tensor = stage(x, w)
+            return done
+        contexts = partial(untracked_contexts, stage)
+        again: Tensor = checkpoint(stage, x, w, use_reentrant=False, preserve_rng_state=False, context_fn=contexts)
+        return again
 
     def mean_w(self, text: Tensor) -> Tensor:
         """Return what `mapping` gives for each text (B, text_dim) in the mean over fixed noise, (B, w_dim)."""

@@ -22,13 +22,12 @@ TextJudge = Callable[[Tensor, Tensor], Sequence[Tensor]]
 TINY = 1e-12  # under the root: a slope of exactly 0 has a norm of 1e-6 and a gradient of 0, not NaN
 
 
-def wgan_gp(judge: Judge, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
+def wgan_gp(judge: Judge, real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
     """Return the mean of (||slope|| - 1)^2 between photos and pictures, a scalar (WGAN-GP, arXiv 1704.00028).
 
-    real, fake (B, 3, S, S); each pair is mixed by its own random share, drawn from `rng` on the CPU.
+    real, fake (B, 3, S, S); share (B,) uniform in [0, 1): how much of the photo is in each pair's mixture.
     """
-    share = torch.rand(len(real), generator=rng).to(real.device, real.dtype)[:, None, None, None]
-    mixed = torch.lerp(fake.detach(), real.detach(), share).requires_grad_()
+    mixed = torch.lerp(fake.detach(), real.detach(), share.to(real.dtype)[:, None, None, None]).requires_grad_()
     (slope,) = _slopes(judge(mixed), [mixed])
     return (_norms(slope) - 1).square().mean()
 

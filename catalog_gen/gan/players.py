@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from catalog_gen.gan.augment import AdaptiveStrength
 from catalog_gen.gan.config import GanTrainConfig
-from catalog_gen.gan.discriminator import Discriminator, build_discriminator
+from catalog_gen.gan.discriminator import build_discriminator
 from catalog_gen.gan.features import FeatureScales, FrozenFeatures
 from catalog_gen.gan.generator import Generator
+from catalog_gen.gan.judge import Discriminator
 from catalog_gen.gan.optim import build_optimiser, lr_share, set_lr
 
 ImageTower = Callable[[Tensor], Tensor]  # pictures (B, 3, S, S) in [-1, 1] -> CLIP embeddings (B, D), differentiable
@@ -110,9 +111,7 @@ def build_players(
         generator = Generator(shape)
         if initial is not None:
             generator.load_state_dict(dict(initial))
-        discriminator = build_discriminator(
-            config.discriminator, image_size=shape.image_size, text_dim=shape.text_dim
-        )
+        discriminator = build_discriminator(config.discriminator, image_size=shape.image_size, text_dim=shape.text_dim)
         features = None
         if discriminator.needs_features or config.losses.perceptual:
             # Half precision as bf16 only: fp16 overflows in the frozen network.

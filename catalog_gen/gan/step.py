@@ -8,6 +8,7 @@ what is learnt from it.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -15,9 +16,10 @@ import torch
 from torch import Tensor
 
 from catalog_gen.gan import adversarial, losses, penalties
-from catalog_gen.gan.augment import Augmentation, draw_augmentation, jitter_text
-from catalog_gen.gan.discriminator import Seen, freeze
+from catalog_gen.gan.augment import Augmentation, draw_augmentation, jitter_text, mean_sign
+from catalog_gen.gan.discriminator import freeze
 from catalog_gen.gan.distributed import average_gradients, mean_over_processes, world
+from catalog_gen.gan.judge import Seen
 from catalog_gen.gan.players import Players
 
 FIRST_MATCHED = 2  # stages of strides 8 to 32: what a thing is, not where its edges are
@@ -71,9 +73,9 @@ def train_step(
         with nullcontext() if once else torch.no_grad():
             view = look(players, part)
         terms = discriminator_terms(players, part, view, penalise=penalise)
+        _note(said, terms)
+        terms.pop("real_sign", None)
         _backward(players, terms, len(parts))
-        for name, value in terms.items():
-            said[name].append(value.detach())
         if once:
             views.append(view)
     _descend(players, players.d_optimiser)
@@ -83,13 +85,16 @@ def train_step(
     for index, part in enumerate(parts):
         view = views[index] if once else look(players, part)
         terms = generator_terms(players, part, view)
+        _note(said, terms)
         _backward(players, terms, len(parts))
-        for name, value in terms.items():
-            said[name].append(value.detach())
     _descend(players, players.g_optimiser)
     freeze(players.discriminator, False)
     players.scaler.update()
-    return mean_over_processes({name: torch.stack(values).mean() for name, values in said.items()})
+    means = mean_over_processes({name: torch.stack(values).mean() for name, values in said.items()})
+    if "real_sign" in means:
+        players.strength.move(float(means["real_sign"]), len(text))
+        means["augment"] = torch.tensor(players.strength.p)
+    return means
 
 
 def split_batch(players: Players, photos: Tensor, text: Tensor, rng: torch.Generator) -> list[Part]:
@@ -100,7 +105,8 @@ def split_batch(players: Players, photos: Tensor, text: Tensor, rng: torch.Gener
     mix = torch.rand(batch, generator=rng)
     text = jitter_text(text, config.text_noise, rng)
     wrong = text.roll(1, 0)
-    augmentation = draw_augmentation(batch, photos.shape[-1], config.augment, players.strength.p, rng)
+    strength = players.strength.p if config.augment.adaptive else 1.0
+    augmentation = draw_augmentation(batch, photos.shape[-1], config.augment, strength, rng)
     rank, _ = world()
     count = len(photos) // config.optimiser.accumulate
     found = []
@@ -144,10 +150,21 @@ def discriminator_terms(players: Players, part: Part, view: View, *, penalise: b
         wrong = others[0] if others else None
         terms = {"d": adversarial.d_loss(weights.adversarial, right, drawn, wrong, weights.mismatched)}
     if players.config.augment.adaptive:
-        players.strength.update(right, len(part.text))
+        terms["real_sign"] = confidence(weights.adversarial, right, drawn)
     if penalise and weights.penalised:
         terms |= penalty_terms(players, part, view)
     return terms
+
+
+@torch.no_grad()
+def confidence(name: str, real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+    """Return the mean sign of the logits of photos (r_t of arXiv 2006.06676), where 0 parts them from pictures.
+
+    For the losses that only compare the two, where 0 parts nothing: of each photo's lead over a picture.
+    """
+    if name in ("wasserstein", "relativistic"):
+        real = [r - f for r, f in zip(real, fake, strict=True)]
+    return mean_sign(real)
 
 
 def penalty_terms(players: Players, part: Part, view: View) -> dict[str, Tensor]:
@@ -195,6 +212,11 @@ def generator_terms(players: Players, part: Part, view: View) -> dict[str, Tenso
         if weights.clip and players.clip_image is not None:
             terms["clip"] = weights.clip * losses.clip_alignment(players.clip_image(view.fake), part.text)
     return terms
+
+
+def _note(said: defaultdict[str, list[Tensor]], terms: dict[str, Tensor]) -> None:
+    for name, value in terms.items():
+        said[name].append(value.detach())
 
 
 def _backward(players: Players, terms: dict[str, Tensor], parts: int) -> None:

@@ -178,7 +178,9 @@ class Trainer:
             settings = self.config.model_dump(mode="json")
             resume_at = self.run.images_seen or None
             self.watch = held.enter_context(
-                Watch(self.work_dir, self.config.watch, name=self.provenance.name, settings=settings, resume_at=resume_at)
+                Watch(
+                    self.work_dir, self.config.watch, name=self.provenance.name, settings=settings, resume_at=resume_at
+                )
             )
         return held
 
@@ -186,7 +188,9 @@ class Trainer:
         """Make step after step until `images`, a stop, the time bound, or an alarm that ends it."""
         run, config = self.run, self.config
         started = tick = saved = time.monotonic()
-        bar = tqdm(total=config.images, initial=run.images_seen, unit="img", desc="gan", mininterval=5, disable=not self.leads)
+        bar = tqdm(
+            total=config.images, initial=run.images_seen, unit="img", desc="gan", mininterval=5, disable=not self.leads
+        )
         with bar:
             while run.images_seen < config.images:
                 said = run.advance()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,25 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from catalog_gen.bundles import load_bundle, read_weights
-from catalog_gen.catalog.database import Database
-from catalog_gen.clip.model import ClipModel, load_clip
-from catalog_gen.config import Settings
-from catalog_gen.errors import EXIT_OK, EXIT_PARTIAL, BundleError, UsageError
-from catalog_gen.gan.config import GanTrainConfig, GeneratorConfig
-from catalog_gen.gan.distributed import processes
-from catalog_gen.gan.export import Provenance
-from catalog_gen.gan.generator import Generator
-from catalog_gen.gan.latents import latents
-from catalog_gen.gan.search import SearchResult, read_space, search
-from catalog_gen.gan.settings import apply_settings
-from catalog_gen.gan.sheet import Sheet, pick_varied, to_uint8
-from catalog_gen.gan.train import GanTrainResult, Measure, TrainContext, train_gan
-from catalog_gen.pipeline.models import choose_device
-from catalog_gen.pipeline.signals import StopRequest, stop_on_signals
-from catalog_gen.pipeline.training import training_rows
-from catalog_gen.quality.monitor import Monitor
-from catalog_gen.training_data import TrainRow, load_photos, split
+from catalog_gen.clip.model import ClipModel
+from catalog_gen.gan.sheet import Sheet
+from catalog_gen.gan.train import Measure
+from catalog_gen.pipeline.signals import StopRequest
+from catalog_gen.training_data import TrainRow
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,8 @@ from PIL import Image
 
 from catalog_gen.bundles import save_bundle
 from catalog_gen.gan.config import DiscriminatorConfig, GanTrainConfig, GeneratorConfig
-from catalog_gen.gan.generator import Generator, ModulatedNorm
+from catalog_gen.gan.generator import Generator
+from catalog_gen.gan.norms import ModulatedNorm
 from catalog_gen.training_data import TrainRow
 
 TINY = GeneratorConfig(image_size=16, z_dim=8, text_dim=6, w_dim=16, channels=(16, 16, 8))

@@ -15,12 +15,19 @@ from PIL import Image
 from catalog_gen.bundles import load_bundle
 from catalog_gen.errors import BundleError, CatalogGenError, UsageError
 from catalog_gen.gan.checkpoint import BEST, CHECKPOINT
-from catalog_gen.gan.config import AugmentConfig, DiscriminatorConfig, GanTrainConfig, LossConfig, OptimiserConfig, WatchConfig
+from catalog_gen.gan.config import (
+    AugmentConfig,
+    DiscriminatorConfig,
+    GanTrainConfig,
+    LossConfig,
+    OptimiserConfig,
+    WatchConfig,
+)
 from catalog_gen.gan.export import Provenance
-from catalog_gen.gan.sampling import load_drawer
-from catalog_gen.gan.sheet import Sheet, pick_varied
 from catalog_gen.gan.generator import Generator
 from catalog_gen.gan.players import build_players
+from catalog_gen.gan.sampling import load_drawer
+from catalog_gen.gan.sheet import Sheet, pick_varied
 from catalog_gen.gan.step import train_step
 from catalog_gen.gan.train import GanTrainResult, TrainContext, train_gan
 from catalog_gen.training_data import TrainRow
@@ -51,7 +58,9 @@ EVERYTHING = {
         "precision": "fp32",
         "discriminator": DiscriminatorConfig(head_width=4, pixel_widths=(4,), dropout=0.3),
         "augment": AugmentConfig(rotate=10, scale=0.2, cutout=0.3, colour=0.2, adaptive=True, adapt_images=20),
-        "losses": LossConfig(adversarial="relativistic", r1=0.1, r2=0.1, penalty_every=2, laplacian=1, mismatched_g=0.5),
+        "losses": LossConfig(
+            adversarial="relativistic", r1=0.1, r2=0.1, penalty_every=2, laplacian=1, mismatched_g=0.5
+        ),
         "optimiser": OptimiserConfig(name="adamw", weight_decay=0.01, warmup_images=8, decay="cosine", accumulate=2),
         "checkpointing": True,
     },

@@ -9,8 +9,9 @@ from torch.nn import functional as F
 
 from catalog_gen.gan.config import DiscriminatorConfig, GanTrainConfig, GeneratorConfig
 from catalog_gen.gan.discriminator import ProjectedDiscriminator, freeze
-from catalog_gen.gan.features import STAGE_CHANNELS, FrozenFeatures
-from catalog_gen.gan.generator import Generator, ModulatedNorm
+from catalog_gen.gan.features import STAGE_CHANNELS, FeatureScales, FrozenFeatures
+from catalog_gen.gan.generator import Generator
+from catalog_gen.gan.norms import ModulatedNorm
 from catalog_gen.gan.step import build_players, update_average
 from tests.gan.conftest import TINY, tiny_generator, unit_rows
 
@@ -99,18 +100,29 @@ def _judge() -> tuple[ProjectedDiscriminator, list[torch.Tensor], torch.Tensor]:
 
 
 def test_calibrated_mixing_has_zero_mean_and_unit_variance() -> None:
-    judge, features, _ = _judge()
+    judge, features, images = _judge()
     judge.calibrate(features)
-    for mixed in judge.mix(features):
+    for mixed in judge.look(images, features).mixed:
         assert mixed.mean((0, 2, 3)).abs().max() < 1e-3
         assert (mixed.std((0, 2, 3)) - 1).abs().max() < 1e-2
-    assert [m.shape for m in judge.standardise(features, 3)] == [f.shape for f in features[3:]]
+
+
+def test_scaled_features_have_zero_mean_and_unit_variance() -> None:
+    features = [f * 3 + 2 for f in FrozenFeatures(pretrained=False)(torch.rand(8, 3, 64, 64))]
+    scales = FeatureScales()
+    scales.calibrate(features)
+    scaled = scales.standardise(features, 1)
+    assert [m.shape for m in scaled] == [f.shape for f in features[1:]]
+    for stage, original in zip(scaled, features[1:], strict=True):
+        assert stage.mean((0, 2, 3)).abs().max() < 1e-2
+        lively = original.std((0, 2, 3)) > 1e-2  # a dead channel is not blown up
+        assert lively.any() and (stage.std((0, 2, 3))[lively] - 1).abs().max() < 1e-2
 
 
 def test_a_logit_map_a_head_and_a_list_a_text() -> None:
     judge, features, images = _judge()
     text = torch.from_numpy(unit_rows(8))
-    right, wrong = judge(images, judge.mix(features), [text, text.roll(1, 0)])
+    right, wrong = judge(judge.look(images, features), [text, text.roll(1, 0)])
     assert [tuple(m.shape) for m in right] == [(8, 4, 4), (8, 4, 4), (8, 4, 4), (8, 2, 2), (8, 1, 1), (8, 8, 8)]
     assert all(not torch.equal(r, w) for r, w in zip(right, wrong, strict=True))
 

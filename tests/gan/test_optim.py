@@ -68,6 +68,8 @@ def test_the_rate_rises_then_falls_by_name() -> None:
 
 
 def test_every_group_gets_the_rate() -> None:
-    optimiser = torch.optim.SGD([{"params": [nn.Parameter(torch.ones(1))]}, {"params": [nn.Parameter(torch.ones(1))]}], 1)
+    optimiser = torch.optim.SGD(
+        [{"params": [nn.Parameter(torch.ones(1))]}, {"params": [nn.Parameter(torch.ones(1))]}], 1
+    )
     set_lr(optimiser, 0.25)
     assert [group["lr"] for group in optimiser.param_groups] == [0.25, 0.25]
