@@ -1,0 +1,126 @@
+"""Watching a training: every figure goes to metrics.jsonl, TensorBoard, a picture of curves, and W&B when asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from PIL import Image
+
+from catalog_gen.gan.config import WatchConfig
+from catalog_gen.gan.curves import draw_curves
+from catalog_gen.gan.extras import needs
+from catalog_gen.gan.history import METRICS, History, Kind
+from catalog_gen.gan.wandb_run import WandbRun
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+CURVES = "curves.png"
+TENSORBOARD = "tensorboard"
+FLUSH_SECONDS = 20  # what a crash may cost TensorBoard; metrics.jsonl loses nothing
+
+
+class Watch:
+    """What a training in `folder` shows of itself while it runs. Steps are counted in images seen.
+
+    config.wandb: a project of Weights & Biases, or empty. name: the training's, for titles. settings: its resolved
+    config, JSON-ready, shown beside the curves. resume_at: images seen by the checkpoint that the training goes on
+    from; what was written beyond it is taken back, so that no curve goes backwards. None starts anew.
+
+    Raises Unavailable when tensorboard, matplotlib or (asked for) wandb is not installed, UsageError when
+    metrics.jsonl is no such file.
+    """
+
+    def __init__(
+        self, folder: Path, config: WatchConfig, *, name: str, settings: dict[str, Any], resume_at: int | None
+    ) -> None:
+        with needs("matplotlib"):  # before a training of days, not after
+            import matplotlib  # noqa: F401
+        self.folder, self.name = folder, name
+        folder.mkdir(parents=True, exist_ok=True)
+        if resume_at is None:
+            for stale in (folder / TENSORBOARD).glob("events.out.tfevents.*"):
+                stale.unlink()
+        self._tensorboard = self._open_tensorboard(resume_at)
+        self._tensorboard.add_text("settings", f"```json\n{json.dumps(settings, indent=2)}\n```", resume_at or 0)
+        self._history = History(folder / METRICS, resume_at)
+        self._wandb: WandbRun | None = None
+        if config.wandb:
+            resume = resume_at is not None
+            self._wandb = WandbRun(folder, config.wandb, name=name, settings=settings, resume=resume)
+
+    def losses(self, images_seen: int, values: Mapping[str, float]) -> None:
+        """Record the losses of a step, and what belongs to it; names ending in `lr` are drawn as learning rates."""
+        self._record(images_seen, "loss", values)
+
+    def measured(self, images_seen: int, values: Mapping[str, float]) -> None:
+        """Record measures of the averaged generator, and draw the curves anew."""
+        self._record(images_seen, "measure", values)
+        self.draw()
+
+    def sheet(self, images_seen: int, path: Path) -> None:
+        """Show the sheet of pictures that was written to the file `path`."""
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("RGB"))
+        self._tensorboard.add_image("sheet", pixels, images_seen, dataformats="HWC")
+        if self._wandb is not None:
+            self._wandb.sheet(images_seen, path)
+
+    def note(self, images_seen: int, text: str) -> None:
+        """Record an event in words, such as an alarm; the curves mark it."""
+        self._history.append(images_seen, "note", {"text": text})
+        self._tensorboard.add_text("note", text, images_seen)
+        if self._wandb is not None:
+            self._wandb.log(images_seen, {"note": text})
+
+    def rewind(self, images_seen: int, text: str) -> None:
+        """Take the record back to an earlier checkpoint that the training goes on from, and note there why.
+
+        Weights & Biases cannot forget: its curves show both ways.
+        """
+        self._history.rewind(images_seen)
+        self._tensorboard.close()
+        self._tensorboard = self._open_tensorboard(images_seen)
+        self.note(images_seen, text)
+
+    def draw(self) -> None:
+        """Draw curves.png from everything recorded."""
+        draw_curves(self.folder / METRICS, self.folder / CURVES, self.name)
+
+    def close(self) -> None:
+        """Draw the curves and close every file; calls after the first do nothing."""
+        if self._history.closed:
+            return
+        self._history.close()
+        self._tensorboard.close()
+        if self._wandb is not None:
+            self._wandb.close()
+        self.draw()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open_tensorboard(self, resume_at: int | None) -> SummaryWriter:
+        with needs("tensorboard"):
+            from torch.utils.tensorboard import SummaryWriter
+        purge = None if resume_at is None else resume_at + 1  # TensorBoard drops this step and those after it
+        folder = str(self.folder / TENSORBOARD)
+        return SummaryWriter(folder, purge_step=purge, flush_secs=FLUSH_SECONDS)
+
+    def _record(self, images_seen: int, kind: Kind, values: Mapping[str, float]) -> None:
+        self._history.append(images_seen, kind, values)
+        named = {f"{kind}/{name}": value for name, value in values.items()}
+        for name, value in named.items():
+            self._tensorboard.add_scalar(name, value, images_seen)
+        if self._wandb is not None:
+            self._wandb.log(images_seen, named)
