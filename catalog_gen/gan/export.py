@@ -107,7 +107,8 @@ Held-out products were never shown.
 
 ## Recipe
 {recipe(config)}
-- {run.images_seen:,} images seen in {run.seconds / 3600:.1f} hours on `{config.device}` ({os.cpu_count()} CPU cores in the machine).
+- {run.images_seen:,} images seen in {run.seconds / 3600:.1f} hours on `{config.device}`
+  ({os.cpu_count()} CPU cores in the machine).
 
 ## Measured
 {measured_lines}
@@ -137,8 +138,8 @@ def recipe(config: GanTrainConfig) -> str:
     lines = [
         f"Generator: convolutional, text-modulated {_NORMS[shape.norm]} normalisation, {shape.activation}, bilinear "
         f"upsampling, channels {list(shape.channels)}.",
-        f"Discriminator: {_JUDGES[config.discriminator.kind]}; {weights.adversarial} loss; photos with another product's "
-        f"words have {weights.mismatched:g} of the fakes' weight.",
+        f"Discriminator: {_JUDGES[config.discriminator.kind]}; {weights.adversarial} loss; photos with another "
+        f"product's words have {weights.mismatched:g} of the fakes' weight.",
         f"Beside the adversarial loss: {beside or 'nothing'}. Gradient penalties: {penalties or 'none'}.",
         f"Augmentation of both sides: {shown or 'none'}{', of adaptive strength' if augment.adaptive else ''}.",
         f"{optimiser.name}, learning rates {optimiser.g_lr:g} and {optimiser.d_lr:g}, batch {config.batch_size}, "

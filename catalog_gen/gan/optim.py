@@ -30,7 +30,7 @@ def build_optimiser(config: OptimiserConfig, parameters: Iterable[nn.Parameter],
 
 
 def lr_share(config: OptimiserConfig, images_seen: int, images: int) -> float:
-    """Return the share of the full rate after `images_seen` of `images`: a linear rise, then the decay that is named."""
+    """Return the share of the full rate after `images_seen` of `images`: a linear rise, then the decay."""
     if images_seen < config.warmup_images:
         return (images_seen + 1) / (config.warmup_images + 1)
     if config.decay == "none":

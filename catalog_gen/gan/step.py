@@ -172,8 +172,8 @@ def penalty_terms(players: Players, part: Part, view: View) -> dict[str, Tensor]
     weights, d = players.config.losses, players.discriminator
 
     def judge(images: Tensor, text: Tensor = part.text) -> list[Tensor]:
-        (logits,) = d(d.look(images, players.see(images)), [text])
-        return logits
+        logits: list[list[Tensor]] = d(d.look(images, players.see(images)), [text])
+        return logits[0]
 
     real, fake = view.real_seen.images.float(), view.fake_seen.images.detach().float()
     terms: dict[str, Tensor] = {}

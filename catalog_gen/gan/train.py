@@ -296,14 +296,13 @@ class Trainer:
         return answer != 3
 
     def _roll_back(self) -> None:
-        """Take both players back to the best checkpoint, with half the rates; the images seen since then count as seen."""
+        """Take both players back to the best checkpoint, with half the rates; the images seen since count as seen."""
         players = self.run.players
         factor = players.lr_factor / 2
         players.load_state_dict(read_checkpoint(self.work_dir / BEST, self.config.device)["players"])
         players.new_optimisers()
         players.lr_factor = factor
         self.rollbacks += 1
-        self.alarms.rolled_back()
 
     def _export(self, measured: Mapping[str, float]) -> None:
         run = self.run

@@ -18,8 +18,8 @@ PIXELS = 3 * 4 * 4
 IMAGES = torch.linspace(-1, 1, 2 * PIXELS).view(2, 3, 4, 4)
 
 
-def _rng() -> torch.Generator:
-    return torch.Generator().manual_seed(0)
+def _shares(count: int = 2) -> Tensor:
+    return torch.rand(count, generator=torch.Generator().manual_seed(0))
 
 
 def _flat_slope(weight: Tensor) -> Callable[[Tensor], list[Tensor]]:
@@ -32,7 +32,7 @@ def test_linear_judges_by_hand(weight: float) -> None:
     slope = torch.tensor(weight, requires_grad=True)
     norm = weight * PIXELS**0.5
     cases = [
-        (wgan_gp(_flat_slope(slope), IMAGES, -IMAGES, _rng()), (norm - 1) ** 2, 2 * (norm - 1) * PIXELS**0.5),
+        (wgan_gp(_flat_slope(slope), IMAGES, -IMAGES, _shares()), (norm - 1) ** 2, 2 * (norm - 1) * PIXELS**0.5),
         (zero_centred(_flat_slope(slope), IMAGES), norm**2 / 2, weight * PIXELS),
     ]
     for penalty, value, by_slope in cases:
@@ -54,11 +54,11 @@ def test_each_pair_is_mixed_by_its_own_share() -> None:
         return [images.sum((1, 2, 3))]
 
     real, fake = torch.ones(64, 3, 2, 2), torch.zeros(64, 3, 2, 2)
-    wgan_gp(judge, real, fake, _rng())
+    wgan_gp(judge, real, fake, _shares(64))
     shares = met[0].flatten(1)
     assert torch.equal(shares.amin(1), shares.amax(1)) and len(shares[:, 0].unique()) == 64
     assert 0 <= shares.min() < 0.1 and 0.9 < shares.max() <= 1
-    torch.testing.assert_close(shares[:, 0], torch.rand(64, generator=_rng()))
+    torch.testing.assert_close(shares[:, 0], _shares(64))
 
 
 def test_ma_gp_by_hand() -> None:
@@ -76,7 +76,7 @@ def test_a_slope_of_zero_has_no_bad_gradient() -> None:
     weight = torch.tensor(0.0, requires_grad=True)
     text = torch.zeros(2, 9)
     penalties = [
-        wgan_gp(_flat_slope(weight), IMAGES, IMAGES, _rng()),
+        wgan_gp(_flat_slope(weight), IMAGES, IMAGES, _shares()),
         zero_centred(_flat_slope(weight), IMAGES),
         ma_gp(lambda x, t: [(x.sum((1, 2, 3)) + t.sum(1)) * weight], IMAGES, text),
     ]
@@ -93,7 +93,7 @@ def test_second_derivatives_are_exact() -> None:
 
     def all_three(weight: Tensor) -> Tensor:
         return (
-            wgan_gp(lambda x: judge(weight, x), images, other, _rng())
+            wgan_gp(lambda x: judge(weight, x), images, other, _shares())
             + zero_centred(lambda x: judge(weight, x), images)
             + ma_gp(lambda x, t: [*judge(weight, x), (t * weight[0, 0, 0]).sum(1).sin()], images, text)
         )
@@ -118,7 +118,7 @@ def test_the_projected_discriminator_learns_from_each(dtype: torch.dtype) -> Non
 
     trainable = {name: p for name, p in d.named_parameters() if p.requires_grad}
     for penalty in (
-        wgan_gp(lambda images: with_text(images, text), real, fake, _rng()),
+        wgan_gp(lambda images: with_text(images, text), real, fake, _shares()),
         zero_centred(lambda images: with_text(images, text), real),
         ma_gp(with_text, real, text),
     ):
