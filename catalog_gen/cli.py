@@ -267,6 +267,52 @@ def sheet(
 
 
 @app.command()
+def evaluate(
+    out: Annotated[Path, typer.Option(help="Folder for evaluation.json, .md and .png.")] = Path("evaluation"),
+    gan: Annotated[str | None, typer.Option(help="Generator's bundle. Default: the configured one.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Score these instead: a folder of SKU.png, or of any pictures.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=1, help="At most this many held-out rows.")] = 1000,
+    where: WhereFlag = None,
+    candidates: Annotated[int, typer.Option(min=1, help="Pictures drawn a row; CLIP chooses.")] = 1,
+    held_out: Annotated[
+        int | None, typer.Option(min=1, help="Rows that training left out. Default: as the bundle says, else 1000.")
+    ] = None,
+    view: Annotated[int | None, typer.Option(min=16, help="Size in px to judge at. Default: the generator's.")] = None,
+    inception: Annotated[bool, typer.Option("--inception", help="Inception FID as well.")] = False,
+    compare: Annotated[Path | None, typer.Option(help="An earlier evaluation.json to set beside.")] = None,
+    work_dir: Annotated[
+        Path | None, typer.Option(help="Caches; a training's may be shared. Default: OUT/cache.")
+    ] = None,
+    config: ConfigFlag = None,
+    database: DatabaseFlag = None,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Measure the generator, or any pictures, on products that no training saw."""
+    from catalog_gen.pipeline.evaluate import EvaluateRequest
+    from catalog_gen.pipeline.evaluate import evaluate as measure
+
+    _log(False, verbose)
+    settings = _settings(config, {"database.url": database, "gan.model": gan})
+    request = EvaluateRequest(
+        out=out,
+        rows=rows,
+        where=_where(where),
+        pictures=pictures,
+        candidates=candidates,
+        held_out=held_out,
+        view=view,
+        inception=inception,
+        compare=compare,
+        work_dir=work_dir,
+    )
+    with _open(settings) as opened:
+        opened.check_schema()
+        typer.echo(measure(settings, opened, request).describe())
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the demo's database, pictures and contact sheet.")] = Path(
         "demo-out"
