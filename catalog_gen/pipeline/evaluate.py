@@ -51,6 +51,7 @@ from catalog_gen.quality.evaluation import (
     variety,
 )
 from catalog_gen.quality.lite1 import Lite1Features, cached_features
+from catalog_gen.quality.neighbours import unit
 from catalog_gen.report.evaluation import Strip, table, write_evaluation
 from catalog_gen.training_data import TrainRow
 
@@ -213,7 +214,7 @@ def _variety(
 ) -> dict[str, Estimate]:
     some = rows[:: max(1, len(rows) // VARIETY_PROMPTS)][:VARIETY_PROMPTS]
     pixels = at_size(draw_again(drawer, judges.clip, some, VARIETY_DRAWS), view)
-    features = judges.network(pixels).reshape(len(some), VARIETY_DRAWS, -1)
+    features = unit(judges.network(pixels)).reshape(len(some), VARIETY_DRAWS, -1)
     kinds = [row.category for row in train.rows]
     found = variety(features, [row.category for row in some], reference.train, kinds)
     return {"variety": found} if found else {}

@@ -24,6 +24,7 @@ from catalog_gen.quality.neighbours import (
     nearest,
     precision,
     recall,
+    unit,
     within_kind,
     within_prompt,
 )
@@ -58,7 +59,7 @@ COLUMNS = (
     Column("kind", "kind read off it", "up"),
     Column("colour", "colour read off it", "up"),
     Column("clip", "CLIP similarity *", "up"),
-    Column("r_precision", f"R-precision, 1 of {CHOICES} *", "up"),
+    Column("r_precision", "R-precision *", "up"),
     Column("variety", "variety within a prompt", "up"),
     Column("copy_ratio", "distance to nearest photo", "one"),
     Column("memorised", "copies of a photo", "down"),
@@ -88,8 +89,8 @@ class Asked:
 class Reference:
     """The training photos, and what was learnt from them.
 
-    sample: features (n, D) of as many photos as there are pictures. train: of all. unseen: (N,) the distances of
-    held-out photos to their nearest training photo.
+    sample: features (n, D) of as many photos as there are pictures. train: of all, at unit length. unseen: (N,) the
+    distances of held-out photos to their nearest training photo.
     """
 
     sample: Floats
@@ -102,10 +103,11 @@ class Reference:
 def learn(train: Judged, kinds: Sequence[str], colours: Sequence[str], held_out: Floats, count: int) -> Reference:
     """Return the reference for `count` pictures: the probes fitted, the sample drawn (seed 0), distances measured."""
     chosen = np.sort(np.random.default_rng(0).choice(len(train.features), min(count, len(train.features)), False))
+    directions = unit(train.features)
     return Reference(
         sample=train.features[chosen],
-        train=train.features,
-        unseen=nearest(held_out, train.features),
+        train=directions,
+        unseen=nearest(unit(held_out), directions),
         kind=fit_probe(train.features, kinds),
         colour=fit_probe(with_colours(train.features, train.pixels), colours),
     )
@@ -114,14 +116,15 @@ def learn(train: Judged, kinds: Sequence[str], colours: Sequence[str], held_out:
 def measure(pictures: Judged, reference: Reference, asked: Asked | None) -> dict[str, Estimate]:
     """Return every metric of `pictures` by name; those about words only when it is known what was `asked`."""
     features, photos = pictures.features, reference.sample
-    away = nearest(features, reference.train)
+    directions, photo_directions = unit(features), unit(photos)
+    away = nearest(directions, reference.train)
     found = {
         "fd": Estimate(frechet_distance(features, photos), len(features)),
         "kid": kernel_distance(features, photos),
-        "precision": share(precision(features, photos)),
-        "recall": share(recall(features, photos)),
-        "density": average(density(features, photos)),
-        "coverage": share(coverage(features, photos)),
+        "precision": share(precision(directions, photo_directions)),
+        "recall": share(recall(directions, photo_directions)),
+        "density": average(density(directions, photo_directions)),
+        "coverage": share(coverage(directions, photo_directions)),
         "memorised": share(away <= copy_distance(reference.unseen)),
     }
     usual = float(np.median(reference.unseen))
@@ -135,7 +138,8 @@ def measure(pictures: Judged, reference: Reference, asked: Asked | None) -> dict
 def variety(draws: Floats, kinds: Sequence[str], photos: Floats, photo_kinds: Sequence[str]) -> Estimate | None:
     """Return how unlike the draws of one prompt are, as a share of how unlike two real photos of its kind are.
 
-    draws: features (V, M, D) of M draws for each of V prompts. None when no prompt's kind has two photos.
+    draws: features (V, M, D) of M draws for each of V prompts; photos: (N, D); all at unit length. None when no
+    prompt's kind has two photos.
     """
     usual = within_kind(photos, photo_kinds)
     pairs = zip(within_prompt(draws), kinds, strict=True)
@@ -197,6 +201,8 @@ def notes(reference: Reference, asked: Asked | None, count: int, dim: int) -> li
                 f"{name}: a linear probe of {len(probe.classes)} of them ({FEWEST} training photos each at least)"
                 f" that cover {known:.0%} of the rows."
             )
+    choices = min(CHOICES, len(set(asked.prompts)))
+    lines.append(f"R-precision: how often a picture finds its own words first among those of {choices} rows.")
     lines.append("* Not independent: candidates are chosen by this CLIP, and it embeds the words that were drawn from.")
     return lines
 

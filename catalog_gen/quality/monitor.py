@@ -13,7 +13,7 @@ from catalog_gen.errors import UsageError
 from catalog_gen.quality.distances import frechet_distance, kernel_distance
 from catalog_gen.quality.evaluation import FEWEST_PICTURES
 from catalog_gen.quality.lite1 import FeatureNetwork, cached_features
-from catalog_gen.quality.neighbours import copy_distance, coverage, nearest, precision, within_prompt
+from catalog_gen.quality.neighbours import copy_distance, coverage, nearest, precision, unit, within_prompt
 
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
@@ -50,9 +50,10 @@ class Monitor:
         chosen = rng.permutation(len(held_out))[:count]
         self._network = network
         self._texts = texts[chosen]
-        self._train = cached_features(network, train, cache)
-        self._sample = self._train[np.sort(rng.choice(len(train), min(len(chosen), len(train)), replace=False))]
-        unseen = cached_features(network, held_out, cache)
+        known = cached_features(network, train, cache)
+        self._train = unit(known)
+        self._sample = known[np.sort(rng.choice(len(train), min(len(chosen), len(train)), replace=False))]
+        unseen = unit(cached_features(network, held_out, cache))
         self._copy_distance = copy_distance(nearest(unseen, self._train))
         shifted = np.roll(unseen, 1, axis=0)
         self._usual_distance = float(np.linalg.norm(unseen.astype(np.float64) - shifted, axis=1).mean())
@@ -68,14 +69,15 @@ class Monitor:
         twice = max(2, count // VARIETY_SHARE)
         texts = np.concatenate([self._texts, self._texts[:twice]])
         features = self._network(_channels_last(draw(texts, np.arange(len(texts), dtype=np.int64))))
-        pictures, again = features[:count], features[count:]
+        pictures, directions, photos = features[:count], unit(features), unit(self._sample)
+        seen, again = directions[:count], directions[count:]
         return {
             "fd": frechet_distance(pictures, self._sample),
             "kid": kernel_distance(pictures, self._sample).value,
-            "precision": float(precision(pictures, self._sample).mean()),
-            "coverage": float(coverage(pictures, self._sample).mean()),
-            "variety": float(within_prompt(np.stack([pictures[:twice], again], 1)).mean()) / self._usual_distance,
-            "memorised": float((nearest(pictures, self._train) <= self._copy_distance).mean()),
+            "precision": float(precision(seen, photos).mean()),
+            "coverage": float(coverage(seen, photos).mean()),
+            "variety": float(within_prompt(np.stack([seen[:twice], again], 1)).mean()) / self._usual_distance,
+            "memorised": float((nearest(seen, self._train) <= self._copy_distance).mean()),
         }
 
 

@@ -23,7 +23,7 @@ Document = Mapping[str, Any]
 Pixels = npt.NDArray[np.uint8]
 
 NOTHING = "-"
-BETTER = {"up": "up", "down": "down", "one": "near 1"}  # where better is
+BETTER = {"up": "higher", "down": "lower", "one": "near 1"}
 INK, DRAWN, REAL, MEAN, EARLIER = "#222222", "#2f6db3", "#5b8c5a", "#c9c3b8", "#9db8d6"
 MEAN_LABEL = "mean picture"
 COLUMNS = 5  # of the picture's bar charts
@@ -120,7 +120,7 @@ def draw_evaluation(document: Document, strip: Strip) -> Figure:
         axes.imshow(np.hstack([strip.photos[index], gap, strip.pictures[index]]), interpolation="nearest")
         if named:
             axes.set_title(
-                textwrap.fill(strip.prompts[index], 38, max_lines=3), fontsize=7, color=INK, y=-0.02, va="top"
+                textwrap.fill(strip.prompts[index], 38, max_lines=3), fontsize=7, color=INK, y=-0.06, va="top"
             )
     return figure
 
@@ -139,13 +139,16 @@ def _bars(axes: Axes, row: Mapping[str, Any]) -> None:
             axes.plot([side["low"] * scale, min(side["high"] * scale, top)], [place] * 2, color=INK, linewidth=1.2)
     for place, (value, (_, side, _)) in enumerate(zip(values, shown, strict=True)):
         edge = min(max(value, (side["high"] if side["high"] is not None else side["value"]) * scale, 0), top)
-        said = f"{value:,.{row['digits']}f}" + (" (cut)" if value > top else "")
-        axes.text(edge + 0.03 * top, place, said, va="center", fontsize=7.5, color=INK)
+        said = f"{value:,.{row['digits']}f}"
+        if value > top:  # the bar is cut: say so in it
+            axes.text(0.97 * top, place, f"cut: {said}", va="center", ha="right", fontsize=7.5, color=INK)
+        else:
+            axes.text(edge + 0.03 * top, place, said, va="center", fontsize=7.5, color=INK)
     axes.set_xlim(min(0, *values), 1.3 * top)
     axes.set_yticks(range(len(shown)), [label for label, _, _ in shown], fontsize=7.5)
     axes.set_xticks([])
     axes.invert_yaxis()
-    axes.set_title(f"{row['title']}  ({BETTER[row['better']]})", fontsize=8, color=INK, loc="left")
+    axes.set_title(f"{row['title']}  ({BETTER[row['better']]} is better)", fontsize=8, color=INK, loc="left")
     axes.spines[["top", "right", "bottom"]].set_visible(False)
 
 
