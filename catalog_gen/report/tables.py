@@ -17,14 +17,14 @@ def runs_table(runs: Sequence[Any], *, as_json: bool = False) -> str:
         return "\n".join(json.dumps(_plain(run), default=str, ensure_ascii=False) for run in runs)
     if not runs:
         return "no runs yet"
-    return _aligned([_COLUMNS, *(_row(run) for run in runs)])
+    return aligned([_COLUMNS, *(_row(run) for run in runs)])
 
 
 def status_table(counts: Mapping[str, int], *, as_json: bool = False) -> str:
     """Return the catalogue's counts, one a line, or as one JSON object."""
     if as_json:
         return json.dumps(dict(counts))
-    return _aligned([(name.replace("_", " "), f"{count:,}") for name, count in counts.items()], right={1})
+    return aligned([(name.replace("_", " "), f"{count:,}") for name, count in counts.items()], right={1})
 
 
 def _row(run: Any) -> tuple[str, ...]:
@@ -36,7 +36,8 @@ def _row(run: Any) -> tuple[str, ...]:
     return (run.id, run.job, state, _time(run.started_at), minutes, *numbers, rate)
 
 
-def _aligned(rows: Sequence[tuple[str, ...]], right: Set[int] = frozenset(range(4, 10))) -> str:
+def aligned(rows: Sequence[tuple[str, ...]], right: Set[int] = frozenset(range(4, 10))) -> str:
+    """Return `rows` of equal length as columns two spaces apart, those in `right` flush right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:

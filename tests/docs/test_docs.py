@@ -22,7 +22,13 @@ from catalog_gen.config import Settings, load_settings
 from catalog_gen.demo import catalogue_path
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ["README.md", "docs/operations.md", "docs/configuration.md", "docs/training.md"]
+DOCUMENTS = [
+    "README.md",
+    "docs/operations.md",
+    "docs/configuration.md",
+    "docs/training.md",
+    "docs/evaluation.md",
+]
 
 
 def read(name: str) -> str:

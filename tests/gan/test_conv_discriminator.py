@@ -12,7 +12,8 @@ from catalog_gen.gan.conv_discriminator import ConvDiscriminator, ResidualStage,
 from catalog_gen.gan.discriminator import ProjectedDiscriminator, build_discriminator
 from catalog_gen.gan.features import FrozenFeatures
 from catalog_gen.gan.judge import Judge, Seen
-from catalog_gen.gan.step import build_players, train_step
+from catalog_gen.gan.players import build_players
+from catalog_gen.gan.step import train_step
 from tests.gan.conftest import unit_rows
 
 SMALL = DiscriminatorConfig(kind="conv", channels=(4, 6, 8))
