@@ -172,7 +172,9 @@ def penalty_terms(players: Players, part: Part, view: View) -> dict[str, Tensor]
     weights, d = players.config.losses, players.discriminator
 
     def judge(images: Tensor, text: Tensor = part.text) -> list[Tensor]:
-        logits: list[list[Tensor]] = d(d.look(images, players.see(images)), [text])
+        # Outside of autocast: half precision underflows in second derivatives. The frozen network alone may be in it.
+        features = [stage.float() for stage in players.see(images)]
+        logits: list[list[Tensor]] = d(d.look(images, features), [text])
         return logits[0]
 
     real, fake = view.real_seen.images.float(), view.fake_seen.images.detach().float()

@@ -65,9 +65,11 @@ def test_a_weight_of_nought_leaves_a_loss_out(config: GanTrainConfig) -> None:
     assert players.features is None, "the classical discriminator needs no frozen network"
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("kind", ["projected", "conv"])
-def test_penalties_are_counted_when_they_are_due(config: GanTrainConfig, kind: str) -> None:
+def test_penalties_are_counted_when_they_are_due(config: GanTrainConfig, kind: str, precision: str) -> None:
     judges = CONV if kind == "conv" else config.discriminator
+    config = config.model_copy(update={"precision": precision})
     every = {"wgan_gp": 1.0, "r1": 1.0, "r2": 1.0, "ma_gp": 1.0}
     config = with_losses(config.model_copy(update={"discriminator": judges}), **every)
     _, due = one_step(config)
