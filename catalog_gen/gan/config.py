@@ -105,6 +105,7 @@ class AugmentConfig(_Section):
 class WatchConfig(_Section):
     """What is measured on the way, and when a training is stopped or taken back to its best checkpoint."""
 
+    log_every: int = Field(25, ge=1)  # steps
     measure_every: int = Field(20_000, ge=0)  # images; 0: never, the last step is then the best
     measure_pictures: int = Field(500, ge=50)
     on_alarm: Literal["stop", "rollback", "log"] = "stop"

@@ -33,8 +33,6 @@ from catalog_gen.training_data import TrainRow, load_photos
 
 logger = logging.getLogger(__name__)
 
-LOG_EVERY = 25  # steps
-
 Measure = Callable[[Generator], Mapping[str, float]]  # an averaged generator, in eval mode -> figures by name
 Ending = Literal["finished", "stopped", "alarm"]
 
@@ -199,7 +197,7 @@ class Trainer:
                 now = time.monotonic()
                 run.seconds, tick = run.seconds + now - tick, now
                 bar.update(config.batch_size)
-                if run.step % LOG_EVERY == 0 and not self._heed(self._log(said)):
+                if run.step % config.watch.log_every == 0 and not self._heed(self._log(said)):
                     return "alarm"
                 bar.set_postfix(self.losses, refresh=False)
                 if self._measure_due() and not self._heed(self._measure()):

@@ -12,7 +12,7 @@ from catalog_gen.gan.discriminator import ProjectedDiscriminator, freeze
 from catalog_gen.gan.features import STAGE_CHANNELS, FeatureScales, FrozenFeatures
 from catalog_gen.gan.generator import Generator
 from catalog_gen.gan.norms import ModulatedNorm
-from catalog_gen.gan.step import build_players, update_average
+from catalog_gen.gan.players import build_players, update_average
 from tests.gan.conftest import TINY, tiny_generator, unit_rows
 
 

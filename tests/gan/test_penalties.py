@@ -113,7 +113,7 @@ def test_the_projected_discriminator_learns_from_each(dtype: torch.dtype) -> Non
     d.calibrate(features(real))
 
     def with_text(images: Tensor, words: Tensor) -> list[Tensor]:
-        (logits,) = d(images, [m.float() for m in d.mix([f.float() for f in features(images)])], [words])
+        (logits,) = d(d.look(images, [f.float() for f in features(images)]), [words])
         return list(logits)
 
     trainable = {name: p for name, p in d.named_parameters() if p.requires_grad}

@@ -54,8 +54,9 @@ def test_every_loss_trains_both_players_against_every_judge(config: GanTrainConf
     assert set(said) == {"d", "adversarial", "mismatched_g", "layout", "perceptual", "laplacian", "clip"}
     assert all(torch.isfinite(value) for value in said.values())
     for net, old in zip((players.generator, players.discriminator), before, strict=True):
-        changed = [not torch.equal(a, b) for a, b in zip(old, net.parameters(), strict=True) if b.requires_grad]
-        assert all(changed) or sum(changed) > 0.9 * len(changed)
+        for was, (name, now) in zip(old, net.named_parameters(), strict=True):
+            if now.ndim > 1 and ".mix." not in name:  # a bias that real and fake share has no say in a difference
+                assert not torch.equal(was, now), name
 
 
 def test_a_weight_of_nought_leaves_a_loss_out(config: GanTrainConfig) -> None:
