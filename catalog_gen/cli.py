@@ -438,7 +438,8 @@ def train_gan(
         )
         choices = DataChoices(drop_duplicates, check_data, source.unusable)
         trained = train_gan_on_rows(source.settings, source.database, request, choices)
-    typer.echo(trained.text)
+    if trained.text:
+        typer.echo(trained.text)
     raise typer.Exit(trained.exit_code)
 
 

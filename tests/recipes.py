@@ -94,9 +94,8 @@ def work(name: str, given: argparse.Namespace) -> tuple[str, bool]:
         return name, False
     folder = folder_of(given.work, name)
     folder.mkdir(parents=True, exist_ok=True)
-    settings = [
-        part for text in (*RECIPES[name], "watch.on_alarm=log", "watch.measure_every=0") for part in ("--set", text)
-    ]
+    wanted = [*RECIPES[name], *(SMALL if given.small else []), *ALONE]
+    settings = [part for text in wanted for part in ("--set", text)]
     common = ["--config", str(given.config)]
     bundle, scores = str(folder / "bundle"), str(score_file(given.work, name).parent)
     train = [

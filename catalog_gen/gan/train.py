@@ -155,6 +155,7 @@ class Trainer:
     leads: bool = field(default_factory=lambda: world()[0] == 0)
     watch: Watch | None = None
     alarms: Alarms = field(init=False)
+    measures: bool = field(init=False)  # whether the first process does; the others must know
     rollbacks: int = 0
     alarm: str = ""
     losses: Mapping[str, float] = field(default_factory=dict)
@@ -162,6 +163,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.alarms = Alarms(self.config.watch)
+        self.measures = bool(agree(int(self.context.measure is not None))) and self.config.watch.measure_every > 0
         if self.run.guard_state:
             self.alarms.load_state_dict(self.run.guard_state["alarms"])
             self.rollbacks = self.run.guard_state["rollbacks"]
@@ -216,7 +218,7 @@ class Trainer:
         """Give the last weights their chance to be the best, and save; after an alarm, what was saved stays."""
         if ending == "alarm":
             return
-        if ending == "finished" and self.context.measure is not None and self.config.watch.measure_every:
+        if ending == "finished" and self.measures:
             self._measure()
         self.save()
 
@@ -260,8 +262,7 @@ class Trainer:
 
     def _measure_due(self) -> bool:
         every, seen, batch = self.config.watch.measure_every, self.run.images_seen, self.config.batch_size
-        wanted = self.context.measure is not None and every > 0 and seen < self.config.images
-        return wanted and seen // every != (seen - batch) // every
+        return self.measures and seen < self.config.images and seen // every != (seen - batch) // every
 
     def _measure(self) -> Alarm | None:
         """Measure the averaged generator; the best so far becomes the bundle and the checkpoint to go back to."""

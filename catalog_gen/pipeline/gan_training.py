@@ -65,7 +65,7 @@ class GanRequest:
 
 @dataclass(frozen=True)
 class Trained:
-    """What is printed at the end, and how the command exits."""
+    """What is printed at the end (by the first process alone), and how the command exits."""
 
     text: str
     exit_code: int = EXIT_OK
@@ -102,6 +102,8 @@ def train_gan_on_rows(settings: Settings, database: Database, request: GanReques
         config = _for_clip(config, clip, start)
         lessons = _lessons(request, config, found, clip, start, stop)
         if request.trials:
+            if world()[1] > 1:
+                raise UsageError("a search runs in one process", hint="Start it without a launcher.")
             return _search(request, config, lessons)
         result = train_gan(
             lessons.rows,
@@ -113,7 +115,8 @@ def train_gan_on_rows(settings: Settings, database: Database, request: GanReques
             resume=True,
             context=lessons.context,
         )
-    return Trained(describe(result, request, len(lessons.rows)), EXIT_OK if result.finished else EXIT_PARTIAL)
+        text = describe(result, request, len(lessons.rows)) if world()[0] == 0 else ""
+    return Trained(text, EXIT_OK if result.finished else EXIT_PARTIAL)
 
 
 def base_config(device: str, given: Mapping[str, Any], start: Bundle | None) -> GanTrainConfig:

@@ -84,9 +84,7 @@ def test_two_processes_learn_what_one_does(rows: list[TrainRow], tmp_path: Path,
         np.testing.assert_allclose(weight.float(), together[name].float(), rtol=2e-2, atol=2e-3, err_msg=name)
 
 
-def test_a_stop_that_one_process_hears_stops_both(
-    rows: list[TrainRow], tmp_path: Path, config: GanTrainConfig
-) -> None:
+def test_a_stop_that_one_process_hears_stops_both(rows: list[TrainRow], tmp_path: Path, config: GanTrainConfig) -> None:
     assert _in_two(rows, tmp_path / "two", _config(config), stop_at=3) == ["stopped 3"] * 2
 
 
