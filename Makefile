@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help demo test lint types bench docs clean
+.PHONY: help demo test lint types bench recipes docs clean
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -25,6 +25,9 @@ types: $(VENV)/.dev ## Check the package's types, strictly
 
 bench: $(VENV)/.dev ## Measure images a second: generator, generator with encoding, the whole job
 	$(BIN)/python tests/bench.py $(ARGS)
+
+recipes: $(VENV)/.dev ## Train and score the recipes of docs/recipes.md (hours; ARGS="--config FILE --work FOLDER")
+	$(BIN)/python tests/recipes.py $(ARGS)
 
 docs: $(VENV)/.dev ## Write docs/commands.md from the program itself
 	$(BIN)/python tests/docs/command_pages.py

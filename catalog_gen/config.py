@@ -94,7 +94,7 @@ class GanConfig(Section):
     candidates: Annotated[int, Field(ge=1, le=64)] = 4
     truncation: Annotated[float, Field(ge=0, le=1)] = 1.0
     ladder: Annotated[int, Field(ge=0, le=8)] = 2  # rungs above the first draw
-    ladder_truncation: Annotated[float, Field(gt=0, le=1)] = 0.7  # factor a rung
+    ladder_truncation: Annotated[float, Field(gt=0, le=1)] = 0.85  # factor a rung
     ladder_candidates: Annotated[int, Field(ge=1, le=8)] = 2  # factor a rung
     ladder_below: Annotated[float, Field(ge=-1, le=1)] | None = None
 

@@ -20,6 +20,8 @@ from catalog_gen.catalog.csv_feed import CsvFeed
 from catalog_gen.cli import app
 from catalog_gen.config import Settings, load_settings
 from catalog_gen.demo import catalogue_path
+from catalog_gen.gan.config import GanTrainConfig
+from catalog_gen.gan.settings import known_keys
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -97,12 +99,25 @@ def keys(model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def listed(document: str) -> list[tuple[str, str]]:
+    """Return the keys in the tables of a document, with what it says is their default."""
+    return re.findall(r"^\| `([a-z0-9_.]+)` \| (\S.*?) \| ", document, re.MULTILINE)
+
+
+def shown(value: Any) -> str:
+    return "unset" if value is None else f"`{json.dumps(list(value) if isinstance(value, tuple) else value)}`"
+
+
+def test_every_training_setting_is_listed_with_its_default() -> None:
+    section = read("docs/training.md").split("\n## Settings\n")[1]
+    expected = {key: shown(value) for key, value in keys(GanTrainConfig).items()}
+    assert dict(listed(section)) == expected
+    assert [key for key, _ in listed(section)] == list(known_keys())
+
+
 def test_every_key_is_listed_with_its_default() -> None:
-    rows = re.findall(r"^\| `([a-z_.]+)` \| (\S.*?) \| ", read("docs/configuration.md"), re.MULTILINE)
-    expected = {
-        key: "unset" if value is None else f"`{json.dumps(list(value) if isinstance(value, tuple) else value)}`"
-        for key, value in keys(Settings).items()
-    }
+    rows = listed(read("docs/configuration.md"))
+    expected = {key: shown(value) for key, value in keys(Settings).items()}
     assert dict(rows) == expected
     assert len(rows) == len(expected)
 

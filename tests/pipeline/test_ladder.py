@@ -85,7 +85,7 @@ def numbers(work: Work) -> list[int]:
 
 
 def test_the_rungs_have_less_noise_and_more_candidates() -> None:
-    assert rungs(GanConfig()) == [Rung(8, 0.7), Rung(16, 0.49)]
+    assert rungs(GanConfig()) == [Rung(8, 0.85), Rung(16, 0.7225)]
     assert rungs(GanConfig(ladder=0)) == []
     assert rungs(GanConfig(candidates=3, ladder=1, truncation=0.5, ladder_truncation=1.0, ladder_candidates=1)) == [
         Rung(3, 0.5)
@@ -111,9 +111,9 @@ def test_rows_climb_until_clip_is_satisfied() -> None:
     assert [round(work.similarity, 6) for work in batch] == [0.5, 0.6, 0.9, 0.4]
     assert [work.state for work in batch] == ["draft"] * 3 + ["needs_review"]
     assert batch[3].reason == "similarity 0.400 below 0.500" and not batch[1].reason
-    assert [work.drawn_with["truncation"] for work in batch] == [1.0, 0.7, 0.49, 1.0]
+    assert [work.drawn_with["truncation"] for work in batch] == pytest.approx([1.0, 0.85, 0.7225, 1.0])
     assert batch[1].scores == {"similarity": 0.6, "similarity_mean": 0.2333, "similarity_worst": 0.1}
-    assert scripted.calls == [(12, 0.7), (16, 0.49)]
+    assert scripted.calls == [(12, 0.85), (16, 0.7225)]
     assert ladder.counts == {"ladder_rows": 3, "ladder_pictures": 4 + 12 + 12, "ladder_saved": 2}
     for work in batch:
         assert work.picture is not None
@@ -176,7 +176,7 @@ def test_a_deadline_finishes_the_climb() -> None:
     assert batch[0].chosen == 2
 
 
-@pytest.mark.parametrize(("later", "chunk", "truncation"), [(0.9, 16, 0.7), (0.1, 32, 1.0)])
+@pytest.mark.parametrize(("later", "chunk", "truncation"), [(0.9, 16, 0.85), (0.1, 32, 1.0)])
 def test_a_picture_keeps_the_chunk_that_it_was_drawn_with(later: float, chunk: int, truncation: float) -> None:
     config = GanConfig(candidates=1, ladder=1)
     scripted = ScriptedModels([[0.3, later, later]])
