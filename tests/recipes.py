@@ -152,9 +152,9 @@ def table(rows: dict[str, Any], given: argparse.Namespace) -> str:
     return "\n".join([*lines, ""])
 
 
-HEAD = """Written by `make recipes`: the same photos, {images:,} images each at {size} px, one change each;
-scored by `catalog-gen evaluate` on {rows:,} held-out products. It tells beginnings apart, not ends: a recipe that starts
-slowly may win later."""
+HEAD = """Written by `make recipes`: the same photos, {images:,} images each at {size} px, one change each; scored by
+`catalog-gen evaluate` on {rows:,} held-out products. It tells beginnings apart, not ends: a recipe that starts slowly may
+win later."""
 
 
 def figures(metrics: dict[str, Any], side: str) -> list[str]:
