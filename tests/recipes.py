@@ -153,8 +153,8 @@ def table(rows: dict[str, Any], given: argparse.Namespace) -> str:
 
 
 HEAD = """Written by `make recipes`: the same photos, {images:,} images each at {size} px, one change each; scored by
-`catalog-gen evaluate` on {rows:,} held-out products. It tells beginnings apart, not ends: a recipe that starts slowly may
-win later."""
+`catalog-gen evaluate` on {rows:,} held-out products. It tells beginnings apart, not ends: a recipe that starts slowly
+may win later."""
 
 
 def figures(metrics: dict[str, Any], side: str) -> list[str]:

@@ -34,11 +34,6 @@ class History:
         self._file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
         self._file.flush()
 
-    def rewind(self, images_seen: int) -> None:
-        """Drop every line beyond `images_seen`."""
-        self._file.close()
-        self._file = self._keep(read_history(self.path), images_seen)
-
     @property
     def closed(self) -> bool:
         return self._file.closed

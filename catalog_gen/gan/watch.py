@@ -78,16 +78,6 @@ class Watch:
         if self._wandb is not None:
             self._wandb.log(images_seen, {"note": text})
 
-    def rewind(self, images_seen: int, text: str) -> None:
-        """Take the record back to an earlier checkpoint that the training goes on from, and note there why.
-
-        Weights & Biases cannot forget: its curves show both ways.
-        """
-        self._history.rewind(images_seen)
-        self._tensorboard.close()
-        self._tensorboard = self._open_tensorboard(images_seen)
-        self.note(images_seen, text)
-
     def draw(self) -> None:
         """Draw curves.png from everything recorded."""
         draw_curves(self.folder / METRICS, self.folder / CURVES, self.name)

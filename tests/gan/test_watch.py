@@ -84,18 +84,6 @@ def test_resuming_takes_back_what_the_crash_lost(tmp_path: Path) -> None:
     assert [(event.step, event.value) for event in events] == [(100, 1.0), (200, 2.0), (300, 30.0)]
 
 
-def test_a_rollback_takes_the_record_back_and_says_why(tmp_path: Path) -> None:
-    with opened(tmp_path) as watch:
-        for images in (100, 200, 300):
-            watch.losses(images, {"d": images / 100})
-        watch.rewind(100, "mode collapse at 300 images; taken back to 100")
-        watch.losses(200, {"d": 20.0})
-    kept = [(line["images"], line.get("d"), line.get("text")) for line in read_history(tmp_path / "metrics.jsonl")]
-    assert kept == [(100, 1.0, None), (100, None, "mode collapse at 300 images; taken back to 100"), (200, 20.0, None)]
-    events = tensorboard(tmp_path).Scalars("loss/d")
-    assert [(event.step, event.value) for event in events] == [(100, 1.0), (200, 20.0)]
-
-
 def test_starting_anew_forgets_the_training_before(tmp_path: Path) -> None:
     for value in (1.0, 2.0):
         with opened(tmp_path) as watch:
