@@ -23,6 +23,8 @@ Features = npt.NDArray[np.float32]  # (N, D)
 
 SUBSETS = 50
 LARGEST_SUBSET = 1000
+# One process of a training measures while the others wait: torchmetrics must not wait for them.
+ALONE = {"sync_on_compute": False}
 
 
 def frechet_distance(pictures: Features, photos: Features) -> float:
@@ -30,7 +32,7 @@ def frechet_distance(pictures: Features, photos: Features) -> float:
 
     Raises Unavailable when torchmetrics is not installed.
     """
-    metric = _metrics("fid").FrechetInceptionDistance(feature=_Given(pictures.shape[1]))
+    metric = _metrics("fid").FrechetInceptionDistance(feature=_Given(pictures.shape[1]), **ALONE)
     metric.update(_double(photos), real=True)
     metric.update(_double(pictures), real=False)
     # The eigenvalues' rounding can take equal sets a hair below zero.
@@ -54,7 +56,7 @@ def kernel_distance(pictures: Features, photos: Features, seed: int = 0) -> Esti
         warnings.filterwarnings("ignore", message=".*will save all extracted features in buffer")
         torch.manual_seed(seed)  # the subsets are drawn from torch's global state
         given = _Given(pictures.shape[1])
-        metric = _metrics("kid").KernelInceptionDistance(feature=given, subsets=SUBSETS, subset_size=size)
+        metric = _metrics("kid").KernelInceptionDistance(feature=given, subsets=SUBSETS, subset_size=size, **ALONE)
         metric.update(_double(photos), real=True)
         metric.update(_double(pictures), real=False)
         mean, deviation = metric.compute()
@@ -67,7 +69,7 @@ def inception_distance(pictures: npt.NDArray[np.uint8], photos: npt.NDArray[np.u
     Raises Unavailable when torch-fidelity or its weights are not there.
     """
     try:
-        metric = _metrics("fid").FrechetInceptionDistance(feature=2048)
+        metric = _metrics("fid").FrechetInceptionDistance(feature=2048, **ALONE)
     except (ImportError, OSError) as error:
         reason = "torch-fidelity is not installed" if isinstance(error, ImportError) else f"no weights ({error})"
         raise Unavailable(reason, where="Inception FID", hint="Install torch-fidelity and its weights.") from error

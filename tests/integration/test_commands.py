@@ -49,7 +49,7 @@ def test_every_fill_missing_flag_reaches_what_it_names(tmp_path: Path, monkeypat
         "candidates": 3,
         "truncation": 0.6,
         "ladder": 1,
-        "ladder_truncation": 0.7,
+        "ladder_truncation": 0.85,
         "ladder_candidates": 2,
         "ladder_below": None,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from shop_folder import photo, write_feed, write_shop
 from catalog_gen.cli import run
 from catalog_gen.config import Settings, load_settings
 from catalog_gen.errors import ConfigError, UsageError
+from catalog_gen.pipeline.gan_training import GanRequest, Trained
 from catalog_gen.pipeline.training_data import DataChoices
 from catalog_gen.pipeline.training_source import training_rows, training_source
 from catalog_gen.training_data import TrainRow
@@ -135,11 +137,19 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
 def test_every_data_flag_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     seen: dict[str, Any] = {}
 
-    def training(chosen: Settings, database: object, where: object, out: Path, work: Path, *rest: Any) -> str:
-        seen.update(settings=chosen, rows=training_rows(chosen, database, where), options=rest[0], data=rest[1])  # type: ignore[arg-type]
+    def note(chosen: Settings, database: Any, where: Any, options: Mapping[str, Any], data: DataChoices) -> None:
+        seen.update(settings=chosen, rows=training_rows(chosen, database, where), options=options, data=data)
+
+    def clip(chosen: Settings, database: Any, where: Any, out: Path, work: Path, *rest: Any) -> str:
+        note(chosen, database, where, *rest)
         return "done"
 
-    monkeypatch.setattr(f"catalog_gen.pipeline.training.train_{kind}_on_catalogue", training)
+    def gan(chosen: Settings, database: Any, request: GanRequest, data: DataChoices) -> Trained:
+        note(chosen, database, request.where, request.given, data)
+        return Trained("done")
+
+    monkeypatch.setattr("catalog_gen.pipeline.clip_training.train_clip_on_catalogue", clip)
+    monkeypatch.setattr("catalog_gen.pipeline.gan_training.train_gan_on_rows", gan)
     write_shop(tmp_path / "shop", 3, header="id,words,kind,colour")
     (tmp_path / "shop" / "images" / "p1.png").write_bytes(b"")
     flags = ["--data", str(tmp_path / "shop"), "--map", "sku=id", "--map", "title=words", "--map", "category=kind"]
