@@ -7,7 +7,6 @@ at a time may search in a folder.
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import math
 import random
@@ -21,7 +20,7 @@ import torch
 from catalog_gen.errors import CatalogGenError, UsageError
 from catalog_gen.gan.extras import needs
 from catalog_gen.gan.search_result import RESULT, SearchResult, TrialRow
-from catalog_gen.gan.space import Choices, Space
+from catalog_gen.gan.space import Choices, Range, Space
 
 if TYPE_CHECKING:
     import optuna
@@ -55,7 +54,7 @@ def search(
     seed: int = 0,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> SearchResult:
-    """Call `train_once` with settings out of `space` until there are `trials` of them, and return all of them.
+    """Call `train_once` with settings out of `space` until there are `trials` of them; return all with their values.
 
     The study lies in folder/search.sqlite3: trials that are there already count, but for those that were interrupted
     or killed. A trial that raises CatalogGenError, runs out of memory or ends with no finite value has failed: its
@@ -67,7 +66,7 @@ def search(
     """
     points = _grid(space, seed) if sampler == "grid" else []
     total = min(trials, len(points)) if sampler == "grid" else trials
-    study = _open(space, folder)
+    study = _open(space, folder, sampler)
     finished = True
     while (done := _counted(study)) < total:
         if should_stop():
@@ -75,13 +74,15 @@ def search(
             break
         study.sampler = _bayesian(seed, done, trials)
         if sampler == "grid":
-            study.enqueue_trial(_next_point(study, points))
+            _enqueue_next(study, points)
         try:
             _run_trial(study, train_once, space)
         except Interrupted:
             finished = False
             break
-    result = SearchResult(tuple(_row(trial, space) for trial in study.get_trials(deepcopy=False)), finished)
+    rows = tuple(_row(trial, space) for trial in study.get_trials(deepcopy=False))
+    logarithmic = frozenset(key for key, axis in space.items() if isinstance(axis, Range) and axis.log)
+    result = SearchResult(rows, finished, logarithmic=logarithmic)
     result.write(folder)
     if finished and result.best is None:
         reason = result.trials[-1].reason if result.trials else "there were none"
@@ -89,7 +90,7 @@ def search(
     return result
 
 
-def _open(space: Space, folder: Path) -> optuna.Study:
+def _open(space: Space, folder: Path, sampler: str) -> optuna.Study:
     """Return the folder's study, new or as it was left; a trial that was running then is buried."""
     with needs("optuna"):
         import optuna
@@ -102,10 +103,14 @@ def _open(space: Space, folder: Path) -> optuna.Study:
         load_if_exists=True,
         pruner=optuna.pruners.MedianPruner(n_startup_trials=PRUNE_AFTER, n_warmup_steps=WARM_UP),
     )
-    asked = json.loads(json.dumps({key: repr(axis) for key, axis in sorted(space.items())}))
-    if study.user_attrs.setdefault("space", asked) != asked:
-        raise UsageError("the folder holds a search over another space", where=str(folder), hint="Name another folder.")
-    study.set_user_attr("space", asked)
+    asked = {"sampler": sampler, **{key: repr(axis) for key, axis in sorted(space.items())}}
+    if study.user_attrs.get("asked", asked) != asked:
+        raise UsageError(
+            "the folder holds a search over another space, or by another sampler",
+            where=str(folder),
+            hint="Name another folder.",
+        )
+    study.set_user_attr("asked", asked)
     for trial in study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.RUNNING]):
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
     return study
@@ -132,9 +137,14 @@ def _grid(space: Space, seed: int) -> list[dict[str, Any]]:
     return points
 
 
-def _next_point(study: optuna.Study, points: list[dict[str, Any]]) -> dict[str, Any]:
-    taken = [trial.params for trial in study.get_trials(deepcopy=False) if trial.state.name != "FAIL"]
-    return next(point for point in points if point not in taken)
+def _enqueue_next(study: optuna.Study, points: list[dict[str, Any]]) -> None:
+    """Make the first point that no trial had the next trial's, unless one waits that a killed process left behind."""
+    from optuna.trial import TrialState
+
+    if study.get_trials(deepcopy=False, states=[TrialState.WAITING]):
+        return
+    taken = [trial.params for trial in study.get_trials(deepcopy=False) if trial.state != TrialState.FAIL]
+    study.enqueue_trial(next(point for point in points if point not in taken))
 
 
 def _run_trial(study: optuna.Study, train_once: TrainOnce, space: Space) -> None:
@@ -200,10 +210,12 @@ def _counted(study: optuna.Study) -> int:
 
 
 def _row(trial: optuna.trial.FrozenTrial, space: Space) -> TrialRow:
-    reason = trial.user_attrs.get("reason", "")
-    states: dict[str, Literal["complete", "pruned", "interrupted"]] = {"COMPLETE": "complete", "PRUNED": "pruned"}
-    ended = states.get(trial.state.name, "interrupted")
-    state: Literal["complete", "pruned", "failed", "interrupted"] = "failed" if reason else ended
+    reason = str(trial.user_attrs.get("reason", ""))
+    state: Literal["complete", "pruned", "failed", "interrupted"] = "interrupted"
+    if trial.state.name == "COMPLETE":
+        state = "complete"
+    elif trial.state.name == "PRUNED":
+        state = "failed" if reason else "pruned"
     value = trial.value if state in ("complete", "pruned") else None
     seconds = trial.user_attrs.get("seconds")
     return TrialRow(trial.number, state, _settings(trial.params, space), value, seconds, reason)

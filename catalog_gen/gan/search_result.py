@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,7 +21,7 @@ PICTURE = "search.png"
 COLUMNS = 4
 PANEL = (3.4, 2.6)  # inches
 WIDE = 20.0  # values whose largest is this many times the smallest are drawn on a logarithmic axis
-MARKS = {"complete": ("o", "#2b6cb0"), "pruned": ("v", "#a0aec0"), "failed": ("x", "#c53030")}
+COLOURS = {"complete": "#2b6cb0", "pruned": "#8a94a6", "failed": "#c53030"}
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,17 @@ class SearchResult:
     trials: tuple[TrialRow, ...]
     finished: bool
     metric: str = BEST_BY
+    logarithmic: frozenset[str] = frozenset()  # settings that were drawn by their logarithm
 
     @property
     def best(self) -> TrialRow | None:
         """The complete trial with the lowest value; None when there is none."""
-        complete = [row for row in self.trials if row.state == "complete" and row.value is not None]
-        return min(complete, key=lambda row: row.value or 0.0, default=None)
+        return min(self.complete, key=lambda pair: pair[1], default=(None, 0.0))[0]
+
+    @property
+    def complete(self) -> list[tuple[TrialRow, float]]:
+        """The complete trials with their values."""
+        return [(row, row.value) for row in self.trials if row.state == "complete" and row.value is not None]
 
     def write(self, folder: Path) -> None:
         """Write search.json and search.png, each by a temporary name. Raises Unavailable without matplotlib."""
@@ -85,68 +90,65 @@ def _draw(result: SearchResult, out_png: Path) -> None:
 
 
 def _draw_trials(axis: Axes, result: SearchResult) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    drawn = [row for row in result.trials if row.value is not None]
-    for state, (marker, colour) in MARKS.items():
-        chosen = [row for row in drawn if row.state == state]
-        x, y = [row.number for row in chosen], [row.value or 0.0 for row in chosen]
-        if chosen:
-            axis.scatter(x, y, marker=marker, c=colour, s=28, label=state, zorder=3)
-    failed = [row.number for row in result.trials if row.state == "failed"]
-    if failed:  # they have no value: marked along the lower edge
-        marker, colour = MARKS["failed"]
-        along_the_edge = axis.get_xaxis_transform()
-        heights = [0.03] * len(failed)
-        axis.scatter(failed, heights, marker=marker, c=colour, s=28, label="failed", zorder=3, transform=along_the_edge)
-    complete = [(row.number, row.value) for row in drawn if row.state == "complete"]
-    lowest = [min(value for _, value in complete[: i + 1] if value is not None) for i in range(len(complete))]
+    at = {row.number: float(row.number) for row in result.trials}
+    _scatter(axis, result, at)
+    complete = result.complete
     if complete:
-        end = max(row.number for row in result.trials)
-        numbers = [number for number, _ in complete] + [end]
+        lowest = list(accumulate((value for _, value in complete), min))
+        numbers = [row.number for row, _ in complete] + [result.trials[-1].number]
         axis.step(numbers, [*lowest, lowest[-1]], where="post", color="black", linewidth=1.2, label="best so far")
-    _scale(axis, [row.value for row in drawn if row.value is not None])
-    axis.margins(y=0.12)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
     axis.set_xlabel("trial", fontsize=8)
     axis.set_ylabel(f"{result.metric} (lower is better)", fontsize=8)
-    _tidy(axis)
     if result.trials:
         axis.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def _draw_setting(axis: Axes, result: SearchResult, key: str) -> None:
-    rows = [row for row in result.trials if row.value is not None and key in row.params]
-    values = [row.params[key] for row in rows]
-    numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-    words = [] if numeric else sorted({_word(value) for value in values})
-    at = [float(value) if numeric else float(words.index(_word(value))) for value in values]
-    for state, (marker, colour) in MARKS.items():
-        chosen = [i for i, row in enumerate(rows) if row.state == state]
-        heights = [rows[i].value or 0.0 for i in chosen]
-        axis.scatter([at[i] for i in chosen], heights, marker=marker, c=colour, s=22, zorder=3)
-    best = result.best
-    if best is not None and best.value is not None and best in rows:
-        axis.scatter([at[rows.index(best)]], [best.value], s=90, facecolors="none", edgecolors="black", zorder=4)
-    if words:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    given = {row.number: row.params[key] for row in result.trials if key in row.params}
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in given.values()):
+        log = key in result.logarithmic
+        _scatter(axis, result, {number: float(value) for number, value in given.items()}, log=log)
+        if log:
+            axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.xaxis.set_major_formatter("{x:g}")
+            axis.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        words = sorted({_word(value) for value in given.values()})
+        _scatter(axis, result, {number: float(words.index(_word(value))) for number, value in given.items()})
         axis.set_xticks(range(len(words)), words, rotation=15 if len(words) > 2 else 0)
         axis.set_xlim(-0.5, len(words) - 0.5)
-    elif at and min(at) > 0 and max(at) / min(at) >= 5:
-        axis.set_xscale("log")
-        axis.xaxis.set_minor_formatter("")
-    _scale(axis, [row.value for row in rows if row.value is not None])
-    axis.margins(y=0.12)
     axis.set_title(key, fontsize=9, loc="left")
-    _tidy(axis)
 
 
-def _scale(axis: Axes, values: Sequence[float]) -> None:
-    """One bad trial must not press the good ones flat."""
+def _scatter(axis: Axes, result: SearchResult, at: dict[int, float], *, log: bool = False) -> None:
+    """Draw each trial at its place on x: complete ones at their value, the others, which have none, at the top."""
+    chosen = [(at[row.number], value) for row, value in result.complete if row.number in at]
+    if chosen:
+        x, y = zip(*chosen, strict=True)
+        axis.scatter(x, y, marker="o", c=COLOURS["complete"], s=26, label="complete", zorder=3)
+    values = [value for _, value in chosen]
     if values and min(values) > 0 and max(values) / min(values) > WIDE:
-        axis.set_yscale("log")
-
-
-def _tidy(axis: Axes) -> None:
+        axis.set_yscale("log")  # one bad trial must not press the good ones flat
+    for state, marker, height in (("pruned", "v", 0.96), ("failed", "x", 0.89)):
+        places = [at[row.number] for row in result.trials if row.state == state and row.number in at]
+        if places:
+            top = axis.get_xaxis_transform()
+            axis.scatter(
+                places, [height] * len(places), marker=marker, c=COLOURS[state], s=24, label=state, transform=top
+            )
+    best = result.best
+    if best is not None and best.number in at:
+        axis.scatter([at[best.number]], [min(values)], s=90, facecolors="none", edgecolors="black", zorder=4)
+    axis.margins(y=0.22)
+    if log:
+        axis.set_xscale("log")
+    low, high = min(at.values(), default=0.0), max(at.values(), default=0.0)
+    if high > low:  # stated, because the marks at the top have no say in it
+        room = (high / low) ** 0.05 if log else 0.05 * (high - low)
+        axis.set_xlim((low / room, high * room) if log else (low - room, high + room))
     axis.tick_params(labelsize=8)
     axis.grid(alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)

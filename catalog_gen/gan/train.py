@@ -252,7 +252,17 @@ class Trainer:
         self.losses = {name: round(float(value), 6) for name, value in said.items()}
         if self.watch is not None:
             self.watch.losses(self.run.images_seen, self.losses)
-        return self.alarms.check_losses(self.run.images_seen, self.losses)
+        return self.alarms.check_losses(self.run.images_seen, self.losses) or self._overflow()
+
+    def _overflow(self) -> Alarm | None:
+        """Return a divergence when the averaged weights no longer fit the half precision of a bundle."""
+        seen = self.run.images_seen
+        for name, tensor in self.run.players.average.state_dict().items():
+            if not bool(torch.isfinite(tensor.half()).all()):
+                what = f"divergence at {seen:,} images: {name} is beyond half precision"
+                advice = "go back to the best checkpoint, and lower the learning rates"
+                return Alarm("divergence", seen, f"{what}; {advice}")
+        return None
 
     def _sheet(self, sheet: Sheet) -> None:
         path = self.work_dir / "sheets" / f"{self.run.images_seen:08d}.png"

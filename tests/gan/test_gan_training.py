@@ -240,6 +240,18 @@ def test_divergence_stops_and_spares_what_was_saved(
     assert load_bundle(str(good.bundle), "gan").hash == hash_before
 
 
+def test_weights_that_no_bundle_can_hold_are_a_divergence(
+    rows: list[TrainRow], tmp_path: Path, config: GanTrainConfig
+) -> None:
+    good = _train(rows, tmp_path / "w", config.model_copy(update={"images": 16}))
+    state = torch.load(good.checkpoint, weights_only=True)
+    state["players"]["average"]["to_rgb.bias"].fill_(1e30)
+    torch.save(state, good.checkpoint)
+    longer = config.model_copy(update={"images": 4000})
+    result = _train(rows, tmp_path / "w", longer, resume=True)
+    assert result.ending == "alarm" and "to_rgb.bias is beyond half precision" in result.alarm
+
+
 def test_collapse_takes_it_back_to_the_best_with_half_the_rate(
     rows: list[TrainRow], tmp_path: Path, config: GanTrainConfig
 ) -> None:
