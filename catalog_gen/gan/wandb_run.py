@@ -72,5 +72,6 @@ class WandbRun:
         try:
             call()
         except Exception as error:  # a service beside the training must not end it, whatever it raises
-            logger.warning("Weights & Biases is left out from here on (%s); the training goes on", error)
+            reason = " ".join(str(error).split())
+            logger.warning("Weights & Biases is left out from here on (%s); the training goes on", reason)
             self._run = None
