@@ -126,8 +126,7 @@ def train_gan(
         run.calibrate()
     trainer = Trainer(run, out, work_dir, provenance or Provenance(), context)
     with trainer.watched():
-        ending = trainer.go()
-        trainer.end(ending)
+        ending = trainer.end(trainer.go())
     return trainer.result(ending)
 
 
@@ -214,26 +213,33 @@ class Trainer:
                     return "stopped"
         return "finished"
 
-    def end(self, ending: Ending) -> None:
-        """Give the last weights their chance to be the best, and save; after an alarm, what was saved stays."""
-        if ending == "alarm":
-            return
-        if ending == "finished" and self.measures:
-            self._measure()
-        self.save()
+    def end(self, ending: Ending) -> Ending:
+        """Give the last weights their chance to be the best, and save; after an alarm, what was saved stays.
+
+        All processes leave together: a launcher ends the others when one of them has left.
+        """
+        if ending == "finished" and self.measures and not self._heed(self._measure(), can_go_on=False):
+            ending = "alarm"
+        if ending != "alarm":
+            self.save()
+        agree(0)
+        return ending
 
     def save(self) -> None:
         """Write the checkpoint, and the bundle where nothing better than the last step is known."""
         if not self.leads:
             return
+        self._remember()
+        save_checkpoint(self.work_dir / CHECKPOINT, self.run)
+        if not self.best:
+            self._export({})
+
+    def _remember(self) -> None:
         self.run.guard_state = {
             "alarms": self.alarms.state_dict(),
             "rollbacks": self.rollbacks,
             "best": dict(self.best),
         }
-        save_checkpoint(self.work_dir / CHECKPOINT, self.run)
-        if not self.best:
-            self._export({})
 
     def result(self, ending: Ending) -> GanTrainResult:
         return GanTrainResult(
@@ -283,18 +289,23 @@ class Trainer:
         if self.watch is not None:
             self.watch.measured(seen, figures)
         alarm = self.alarms.check_measure(seen, figures)
-        if self.alarms.improved(figures) and alarm is None:
+        if alarm is None and self.alarms.improved(figures):
             self.best = figures
-            self.save()
+            self._remember()
+            # The checkpoint last: what it says is the best must be there, wherever a kill falls.
             save_checkpoint(self.work_dir / BEST, self.run)
             self._export(figures)
+            save_checkpoint(self.work_dir / CHECKPOINT, self.run)
         if self.context.report is not None:
             self.context.report(seen, figures)
         return alarm
 
-    def _heed(self, alarm: Alarm | None) -> bool:
-        """Do what the settings say about an alarm; return whether the training goes on. All processes decide alike."""
-        can_go_back = self.rollbacks < self.config.watch.max_rollbacks and (self.work_dir / BEST).exists()
+    def _heed(self, alarm: Alarm | None, *, can_go_on: bool = True) -> bool:
+        """Do what the settings say about an alarm; return whether the training goes on. All processes decide alike.
+
+        can_go_on: False after the last step, when going back would come too late.
+        """
+        can_go_back = can_go_on and self.rollbacks < self.config.watch.max_rollbacks and (self.work_dir / BEST).exists()
         answer = {"log": 1, "rollback": 2 if can_go_back else 3, "stop": 3}[self.config.watch.on_alarm]
         answer = agree(answer if alarm is not None else 0)
         if alarm is not None:

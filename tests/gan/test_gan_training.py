@@ -240,6 +240,49 @@ def test_divergence_stops_and_spares_what_was_saved(
     assert load_bundle(str(good.bundle), "gan").hash == hash_before
 
 
+def test_an_alarm_at_the_last_measurement_is_one(rows: list[TrainRow], tmp_path: Path, config: GanTrainConfig) -> None:
+    config = config.model_copy(update={"watch": WatchConfig(measure_every=16)})
+    said = iter([0.0, 0.9])
+
+    def measure(generator: Generator) -> Mapping[str, float]:
+        memorised = next(said)
+        return {"kid": 0.5 - memorised / 2, "variety": 1.0, "coverage": 1.0, "memorised": memorised}
+
+    result = _train(rows, tmp_path / "w", config, measure=measure)
+    assert result.ending == "alarm" and "memorisation at 32 images" in result.alarm
+    assert load_bundle(str(result.bundle), "gan").config["images_seen"] == 16
+
+
+def test_a_measurement_with_an_alarm_is_no_mark_to_beat(
+    rows: list[TrainRow], tmp_path: Path, config: GanTrainConfig
+) -> None:
+    config = config.model_copy(update={"watch": WatchConfig(measure_every=8, on_alarm="log")})
+    said = iter([(0.5, 0.0), (0.1, 0.9), (0.3, 0.0), (0.2, 0.0)])
+
+    def measure(generator: Generator) -> Mapping[str, float]:
+        kid, memorised = next(said)
+        return {"kid": kid, "variety": 1.0, "coverage": 1.0, "memorised": memorised}
+
+    result = _train(rows, tmp_path / "w", config, measure=measure)
+    assert result.finished and result.measured["kid"] == 0.2
+
+
+def test_a_kill_while_the_best_is_written_loses_no_bundle(
+    rows: list[TrainRow], tmp_path: Path, config: GanTrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config.model_copy(update={"watch": WatchConfig(measure_every=8)})
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("catalog_gen.gan.train.export_bundle", killed)
+        with pytest.raises(KeyboardInterrupt):
+            _train(rows, tmp_path / "w", config, measure=_measures(0.1))
+    result = _train(rows, tmp_path / "w", config, resume=True, measure=_measures(0.1, 0.3, 0.4, 0.5))
+    assert result.bundle is not None and load_bundle(str(result.bundle), "gan").config["measured"]["kid"] == 0.1
+
+
 def test_weights_that_no_bundle_can_hold_are_a_divergence(
     rows: list[TrainRow], tmp_path: Path, config: GanTrainConfig
 ) -> None:
