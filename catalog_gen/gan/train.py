@@ -22,7 +22,7 @@ from catalog_gen.errors import UsageError
 from catalog_gen.gan.alarms import Alarm, Alarms
 from catalog_gen.gan.checkpoint import BEST, CHECKPOINT, load_checkpoint, read_checkpoint, save_checkpoint
 from catalog_gen.gan.config import GanTrainConfig
-from catalog_gen.gan.distributed import agree, leader_first, world
+from catalog_gen.gan.distributed import agree, in_turn, world
 from catalog_gen.gan.export import Provenance, export_bundle
 from catalog_gen.gan.generator import Generator
 from catalog_gen.gan.players import ImageTower, build_players
@@ -105,7 +105,7 @@ def train_gan(
     if embeddings.shape != (len(rows), shape.text_dim):
         raise UsageError(f"embeddings are {embeddings.shape}, and {(len(rows), shape.text_dim)} are needed")
     check_shares(config)
-    with leader_first():
+    with in_turn():
         cache = context.photos or work_dir / "photos"
         photos, unreadable, kept = load_photos(rows, shape.image_size, cache, config.workers, config.fit)
     if len(kept) < config.batch_size:

@@ -89,8 +89,9 @@ def load_sides(settings: Settings, database: Database, bundle: Bundle, request: 
     if len(train) > MOST_TRAINING:
         log.warning("looking at %d of %d training photos", MOST_TRAINING, len(train))
         train = [train[place] for place in _some(len(train), MOST_TRAINING)]
-    photos, _, kept = load_photos(train, request.view, request.cache / "photos")
-    held_photos, _, held_kept = load_photos(held, request.view, request.cache / "photos")
+    fit = bundle.config.get("training", {}).get("fit", "letterbox")  # as the generator learnt to frame them
+    photos, _, kept = load_photos(train, request.view, request.cache / "photos", fit=fit)
+    held_photos, _, held_kept = load_photos(held, request.view, request.cache / "photos", fit=fit)
     return Side(kept, photos), Side(held_kept, np.asarray(held_photos))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from catalog_gen.config import Settings
 from catalog_gen.errors import EXIT_OK, EXIT_PARTIAL, BundleError, CatalogGenError, UsageError
 from catalog_gen.gan.checkpoint import BEST, CHECKPOINT
 from catalog_gen.gan.config import GanTrainConfig
-from catalog_gen.gan.distributed import leader_first, processes, world
+from catalog_gen.gan.distributed import in_turn, processes, world
 from catalog_gen.gan.export import Provenance
 from catalog_gen.gan.few_photos import FEW_PHOTOS, few_photo_recipe
 from catalog_gen.gan.generator import Generator
@@ -93,10 +94,10 @@ def train_gan_on_rows(settings: Settings, database: Database, request: GanReques
     with processes(choose_device(settings.gan.device)) as device, stop_on_signals(stop):
         start = load_bundle(request.start_from, "gan") if request.start_from else None
         config = base_config(device, request.given, start)
-        with leader_first():
+        with in_turn():
             found = prepare_data(training_rows(settings, database, request.where), _plan(request, config), data)
         if data.check_only:
-            return Trained(found.report.describe())
+            return Trained(found.report.describe() if world()[0] == 0 else "")
         config = few_photo_recipe(config, len(found.train), request.given)
         clip = load_clip(settings.clip.model, device, pretrained=settings.clip.pretrained or None)
         config = _for_clip(config, clip, start)
@@ -291,7 +292,7 @@ def _search(request: GanRequest, config: GanTrainConfig, lessons: Lessons) -> Tr
     best = found.best
     lines = [f"{request.work_dir}: {len(found.trials)} trials, in search.json and search.png"]
     if best is not None and best.value is not None:
-        flags = " ".join(f"--set {key}={value}" for key, value in best.params.items())
+        flags = " ".join(f"--set {shlex.quote(f'{key}={json.dumps(value)}')}" for key, value in best.params.items())
         lines += [f"  best: kid {best.value:.4g}, trial {best.number}", f"  train it for longer with: {flags}"]
     if not found.finished:
         lines.append("  stopped; the same command goes on with the trials that are left")

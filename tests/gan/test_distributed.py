@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor
 
-from catalog_gen.gan.distributed import average_gradients, global_moments, world
+from catalog_gen.gan.distributed import average_gradients, global_moments, in_turn, world
 from catalog_gen.gan.export import settle_norms
 from catalog_gen.gan.generator import Generator
 from catalog_gen.gan.norms import ModulatedNorm
@@ -127,3 +128,23 @@ def test_gradients_are_averaged_by_dtype_and_absent_ones_stay_absent(both: list[
 def test_one_process_settles_the_norms_by_itself(both: list[dict[str, object]]) -> None:
     torch.manual_seed(0)
     _close(both[0]["settled"], list(settle_norms(Generator(TINY), unit_rows(8), 0).buffers()))
+
+
+def _take_turns(rank: int, folder: str) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{folder}/turns", rank=rank, world_size=3)
+    try:
+        with in_turn(), Path(folder, "order").open("a", encoding="utf-8") as order:
+            order.write(f"{rank} begins\n")
+            order.flush()
+            time.sleep(0.1 * (3 - rank))  # the later ones would overtake
+            order.write(f"{rank} ends\n")
+    finally:
+        dist.destroy_process_group()
+
+
+def test_three_processes_take_turns(tmp_path: Path) -> None:
+    mp.spawn(_take_turns, (str(tmp_path),), nprocs=3)
+    expected = [f"{rank} {what}" for rank in range(3) for what in ("begins", "ends")]
+    assert (tmp_path / "order").read_text("utf-8").splitlines() == expected
+    with in_turn():
+        pass  # alone, nobody is waited for
