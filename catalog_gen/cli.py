@@ -378,13 +378,17 @@ def train_clip(
     from catalog_gen.pipeline.training_data import DataChoices
     from catalog_gen.pipeline.training_source import training_source
 
+    if map_ and data is None:
+        raise UsageError("it maps the columns of --data, which is not given", where="--map")
     style = _log(False, verbose)
     settings = _settings(config, {"database.url": database, **_columns(map_)})
     with training_source(settings, data, work_dir, style) as source:
         options = {"epochs": epochs, "batch_size": batch, "held_out": held_out, "seed": seed}
         choices = DataChoices(drop_duplicates, check_data, source.unusable)
         rows = source.settings, source.database, _where(where)
-        typer.echo(train_clip_on_catalogue(*rows, out, work_dir, options, choices))
+        text, exit_code = train_clip_on_catalogue(*rows, out, work_dir, options, choices)
+    typer.echo(text)
+    raise typer.Exit(exit_code)
 
 
 @train_app.command("gan")
@@ -407,7 +411,7 @@ def train_gan(
         list[str] | None, typer.Option("--set", help="KEY=VALUE of any setting in docs/training.md; repeatable.")
     ] = None,
     search: Annotated[int, typer.Option(min=0, help="Try this many settings, each trained in short.")] = 0,
-    sampler: Annotated[str, typer.Option(help="How a search chooses: bayesian or grid.")] = "bayesian",
+    sampler: Annotated[str | None, typer.Option(help="How a search chooses: bayesian (the default) or grid.")] = None,
     space: Annotated[Path | None, typer.Option(help="TOML with the settings that a search tries.")] = None,
     wandb: Annotated[str | None, typer.Option(help="Weights & Biases project to report to.")] = None,
     config: ConfigFlag = None,
@@ -423,6 +427,8 @@ def train_gan(
     style = _log(False, verbose)
     settings = _settings(config, {"database.url": database, **_columns(map_)})
     flags = {"images": images, "minutes": minutes, "batch_size": batch, "seed": seed, "fit": fit, "watch.wandb": wandb}
+    if space is not None and not search:
+        raise UsageError("there is no search to try it", where="--space", hint="Add --search N.")
     given = {key: value for key, value in flags.items() if value is not None} | parse_settings(set_ or [])
     with training_source(settings, data, work_dir, style) as source:
         request = GanRequest(
@@ -433,7 +439,7 @@ def train_gan(
             given=given,
             start_from=from_,
             trials=search,
-            sampler=_sampler(sampler),
+            sampler=_sampler(sampler, search),
             space=space,
         )
         choices = DataChoices(drop_duplicates, check_data, source.unusable)
@@ -443,8 +449,10 @@ def train_gan(
     raise typer.Exit(trained.exit_code)
 
 
-def _sampler(name: str) -> Literal["bayesian", "grid"]:
-    if name not in ("bayesian", "grid"):
+def _sampler(name: str | None, trials: int) -> Literal["bayesian", "grid"]:
+    if name is not None and not trials:
+        raise UsageError("there is no search that it could guide", where="--sampler", hint="Add --search N.")
+    if name not in (None, "bayesian", "grid"):
         raise UsageError(f"{name!r} is neither bayesian nor grid", where="--sampler")
     return "grid" if name == "grid" else "bayesian"
 

@@ -203,10 +203,6 @@ class AdaptiveStrength:
         self.config = config
         self.p = p
 
-    def update(self, real_logits: Sequence[Tensor], images: int) -> None:
-        """Move `p` for `images` photos shown since the last update, whose logits these are, or some of these are."""
-        self.move(float(mean_sign(real_logits)), images)
-
     def move(self, sign: float, images: int) -> None:
         """Move `p` by images / adapt_images, up when the mean `sign` is above the target and down below it.
 

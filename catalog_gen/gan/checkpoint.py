@@ -28,6 +28,7 @@ def save_checkpoint(path: Path, run: Run) -> None:
         "rng": run.rng.get_state(),  # torch's, numpy's and Python's global states are never drawn from
         "order": torch.from_numpy(run.order),
         "photos": len(run.photos),
+        "data": run.data_key,
         "step": run.step,
         "seconds": run.seconds,
         "guard": run.guard_state,
@@ -47,8 +48,8 @@ def save_checkpoint(path: Path, run: Run) -> None:
 def load_checkpoint(path: Path, run: Run) -> None:
     """Bring `run` to where the checkpoint was written.
 
-    Raises UsageError when its config (but for how long to train, and how to watch it) or its number of photos is
-    another one, or when the file is no checkpoint of this version.
+    Raises UsageError when its config (but for how long to train, and how to watch it) or its data is another one, or
+    when the file is no checkpoint of this version.
     """
     state = read_checkpoint(path, run.config.device)
     ours = run.config.model_dump(mode="json")
@@ -62,6 +63,12 @@ def load_checkpoint(path: Path, run: Run) -> None:
     if state["photos"] != len(run.photos):
         raise UsageError(
             f"the checkpoint was made with {state['photos']} photos, and there are {len(run.photos)}", where=str(path)
+        )
+    if state["data"] != run.data_key:
+        raise UsageError(
+            "the checkpoint was made on other products, other words or another CLIP",
+            where=str(path),
+            hint="Start anew in another folder, with --from the bundle to keep what was learnt.",
         )
     run.players.load_state_dict(state["players"])
     run.rng.set_state(state["rng"].cpu())

@@ -30,6 +30,7 @@ class Run:
     photos: Photos  # (N, S, S, 3), memory-mapped
     texts: Floats  # (N, D)
     rng: torch.Generator  # every random number of the training, on the CPU
+    data_key: str = ""  # names the photos' rows, in this order, and their words
     step: int = 0
     seconds: float = 0.0
     order: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))  # what is left of this pass
@@ -74,9 +75,11 @@ class Run:
         rate = self.players.set_rates(self.images_seen)
         due = self.step % self.config.losses.penalty_every == 0
         if self.config.discriminator.dropout:
-            # Dropout draws from torch's global state: a function of the step, so that a resumed run draws the same.
+            # Dropout draws from torch's global state: a function of the step, so that a resumed run draws the same, and
+            # of the process, so that shares of a batch are not dropped alike.
+            rank, processes = world()
             with torch.random.fork_rng():
-                torch.manual_seed(self.config.seed * 1_000_003 + self.step)
+                torch.manual_seed(self.config.seed * 1_000_003 + self.step * processes + rank)
                 said = train_step(self.players, photos, text, self.rng, penalise=due)
         else:
             said = train_step(self.players, photos, text, self.rng, penalise=due)

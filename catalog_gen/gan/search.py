@@ -52,6 +52,7 @@ def search(
     folder: Path,
     sampler: Literal["bayesian", "grid"] = "bayesian",
     seed: int = 0,
+    about: str = "",
     should_stop: Callable[[], bool] = lambda: False,
 ) -> SearchResult:
     """Call `train_once` with settings out of `space` until there are `trials` of them; return all with their values.
@@ -59,6 +60,7 @@ def search(
     The study lies in folder/search.sqlite3: trials that are there already count, but for those that were interrupted
     or killed. A trial that raises CatalogGenError, runs out of memory or ends with no finite value has failed: its
     reason is kept, and the search goes on. A grid ends when it is covered, in an order drawn from `seed`.
+    about: names what all trials share (settings, data); a folder takes trials of one such name.
     should_stop: asked between trials. search.json and search.png are written to `folder` at the end.
 
     Raises UsageError for a grid over a range that has no points, for a folder that holds a search over another space,
@@ -66,7 +68,7 @@ def search(
     """
     points = _grid(space, seed) if sampler == "grid" else []
     total = min(trials, len(points)) if sampler == "grid" else trials
-    study = _open(space, folder, sampler)
+    study = _open(space, folder, f"{sampler} {about}".strip())
     finished = True
     while (done := _counted(study)) < total:
         if should_stop():
@@ -90,7 +92,7 @@ def search(
     return result
 
 
-def _open(space: Space, folder: Path, sampler: str) -> optuna.Study:
+def _open(space: Space, folder: Path, about: str) -> optuna.Study:
     """Return the folder's study, new or as it was left; a trial that was running then is buried."""
     with needs("optuna"):
         import optuna
@@ -103,10 +105,10 @@ def _open(space: Space, folder: Path, sampler: str) -> optuna.Study:
         load_if_exists=True,
         pruner=optuna.pruners.MedianPruner(n_startup_trials=PRUNE_AFTER, n_warmup_steps=WARM_UP),
     )
-    asked = {"sampler": sampler, **{key: repr(axis) for key, axis in sorted(space.items())}}
+    asked = {"about": about, **{key: repr(axis) for key, axis in sorted(space.items())}}
     if study.user_attrs.get("asked", asked) != asked:
         raise UsageError(
-            "the folder holds a search over another space, or by another sampler",
+            "the folder holds a search over another space, by another sampler, or of other trainings",
             where=str(folder),
             hint="Name another folder.",
         )

@@ -1,8 +1,9 @@
 """One training step of both players: the discriminator learns, then the generator learns from it.
 
 A batch is walked over in parts (`optimiser.accumulate`) and shared among processes. Every random number is drawn for
-the whole batch, and each process and part takes its slice: parts and processes change how a batch is computed, not
-what is learnt from it.
+the whole batch, and each process and part takes its slice, so that processes change how a batch is computed, not what
+is learnt from it. What is left to differ: the deviation over the batch that the conv discriminator sees and dropout are
+each share's own, and in parts, so are the statistics of batch norms.
 """
 
 from __future__ import annotations
@@ -162,7 +163,7 @@ def confidence(name: str, real: Sequence[Tensor], fake: Sequence[Tensor]) -> Ten
 
     For the losses that only compare the two, where 0 parts nothing: of each photo's lead over a picture.
     """
-    if name in ("wasserstein", "relativistic"):
+    if name in adversarial.UNANCHORED:
         real = [r - f for r, f in zip(real, fake, strict=True)]
     return mean_sign(real)
 

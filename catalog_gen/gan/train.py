@@ -6,6 +6,8 @@ measured best, where anything measures, and of the last step elsewhere.
 
 from __future__ import annotations
 
+import copy
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +25,7 @@ from catalog_gen.gan.alarms import Alarm, Alarms
 from catalog_gen.gan.checkpoint import BEST, CHECKPOINT, load_checkpoint, read_checkpoint, save_checkpoint
 from catalog_gen.gan.config import GanTrainConfig
 from catalog_gen.gan.distributed import agree, in_turn, world
-from catalog_gen.gan.export import Provenance, export_bundle
+from catalog_gen.gan.export import Provenance, export_bundle, settle_norms
 from catalog_gen.gan.generator import Generator
 from catalog_gen.gan.players import ImageTower, build_players
 from catalog_gen.gan.run import Floats, Run
@@ -116,7 +118,9 @@ def train_gan(
 
     players = build_players(config, pretrained=context.pretrained, initial=context.initial)
     players.clip_image = context.clip_image
-    run = Run(players, photos, texts, torch.Generator().manual_seed(config.seed))
+    provenance = provenance or Provenance()
+    key = data_key(kept, provenance.clip_hash)
+    run = Run(players, photos, texts, torch.Generator().manual_seed(config.seed), key)
     checkpoint = work_dir / CHECKPOINT
     if resume and checkpoint.exists():
         load_checkpoint(checkpoint, run)
@@ -124,10 +128,18 @@ def train_gan(
     else:
         (work_dir / BEST).unlink(missing_ok=True)
         run.calibrate()
-    trainer = Trainer(run, out, work_dir, provenance or Provenance(), context)
+    trainer = Trainer(run, out, work_dir, provenance, context)
     with trainer.watched():
         ending = trainer.end(trainer.go())
     return trainer.result(ending)
+
+
+def data_key(rows: Sequence[TrainRow], clip_hash: str) -> str:
+    """Return a hash of what is learnt from: the rows in their order, their words, and the CLIP that embeds them."""
+    digest = hashlib.sha256(clip_hash.encode())
+    for row in rows:
+        digest.update(f"\n{row.sku}\t{row.prompt}".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
 
 
 def check_shares(config: GanTrainConfig) -> None:
@@ -156,6 +168,8 @@ class Trainer:
     alarms: Alarms = field(init=False)
     measures: bool = field(init=False)  # whether the first process does; the others must know
     rollbacks: int = 0
+    hurried: bool = False  # stopped by a signal
+    published: str = ""  # the folder that this training has written a bundle to
     alarm: str = ""
     losses: Mapping[str, float] = field(default_factory=dict)
     best: Mapping[str, float] = field(default_factory=dict)
@@ -167,6 +181,17 @@ class Trainer:
             self.alarms.load_state_dict(self.run.guard_state["alarms"])
             self.rollbacks = self.run.guard_state["rollbacks"]
             self.best = self.run.guard_state["best"]
+            self.published = self.run.guard_state["published"]
+            self._check_out()
+
+    def _check_out(self) -> None:
+        """The best bundle lies where an earlier start wrote it; this one may never write a better."""
+        if self.best and Path(self.published) != self.out.absolute():
+            raise UsageError(
+                f"this training's best bundle goes to {self.published}",
+                where=str(self.out),
+                hint="Name that folder again, and copy it afterwards.",
+            )
 
     @property
     def config(self) -> GanTrainConfig:
@@ -209,7 +234,9 @@ class Trainer:
                     self.save()
                     saved = time.monotonic()
                 out_of_time = config.minutes is not None and now - started > config.minutes * 60
-                if agree(int(out_of_time or self.context.should_stop())):
+                told = agree(2 if self.context.should_stop() else int(out_of_time))
+                if told:
+                    self.hurried = told == 2
                     return "stopped"
         return "finished"
 
@@ -218,7 +245,8 @@ class Trainer:
 
         All processes leave together: a launcher ends the others when one of them has left.
         """
-        if ending == "finished" and self.measures and not self._heed(self._measure(), can_go_on=False):
+        measured = ending != "alarm" and self.measures and not self.hurried  # who sends a signal will not wait
+        if measured and not self._heed(self._measure(), can_go_on=False):
             ending = "alarm"
         if ending != "alarm":
             self.save()
@@ -229,21 +257,22 @@ class Trainer:
         """Write the checkpoint, and the bundle where nothing better than the last step is known."""
         if not self.leads:
             return
-        self._remember()
-        save_checkpoint(self.work_dir / CHECKPOINT, self.run)
         if not self.best:
             self._export({})
+        self._remember()
+        save_checkpoint(self.work_dir / CHECKPOINT, self.run)
 
     def _remember(self) -> None:
         self.run.guard_state = {
             "alarms": self.alarms.state_dict(),
             "rollbacks": self.rollbacks,
             "best": dict(self.best),
+            "published": self.published,
         }
 
     def result(self, ending: Ending) -> GanTrainResult:
         return GanTrainResult(
-            bundle=self.out if self.out.exists() else None,
+            bundle=self.out if self.published else None,
             checkpoint=self.work_dir / CHECKPOINT,
             steps=self.run.step,
             images_seen=self.run.images_seen,
@@ -285,16 +314,17 @@ class Trainer:
         if not self.leads or self.context.measure is None:
             return None
         seen = self.run.images_seen
-        figures = {name: float(value) for name, value in self.context.measure(self.run.players.average).items()}
+        settled = settle_norms(copy.deepcopy(self.run.players.average), self.run.texts, self.config.seed)  # as exported
+        figures = {name: float(value) for name, value in self.context.measure(settled).items()}
         if self.watch is not None:
             self.watch.measured(seen, figures)
         alarm = self.alarms.check_measure(seen, figures)
         if alarm is None and self.alarms.improved(figures):
             self.best = figures
-            self._remember()
             # The checkpoint last: what it says is the best must be there, wherever a kill falls.
             save_checkpoint(self.work_dir / BEST, self.run)
             self._export(figures)
+            self._remember()
             save_checkpoint(self.work_dir / CHECKPOINT, self.run)
         if self.context.report is not None:
             self.context.report(seen, figures)
@@ -329,3 +359,4 @@ class Trainer:
     def _export(self, measured: Mapping[str, float]) -> None:
         run = self.run
         export_bundle(run.players.average, run, self.out, self.provenance, measured)
+        self.published = str(self.out.absolute())

@@ -25,6 +25,7 @@ from catalog_gen.gan.checkpoint import BEST, CHECKPOINT
 from catalog_gen.gan.config import GanTrainConfig
 from catalog_gen.gan.distributed import in_turn, processes, world
 from catalog_gen.gan.export import Provenance
+from catalog_gen.gan.extras import needs
 from catalog_gen.gan.few_photos import FEW_PHOTOS, few_photo_recipe
 from catalog_gen.gan.generator import Generator
 from catalog_gen.gan.latents import latents
@@ -32,7 +33,7 @@ from catalog_gen.gan.search import Interrupted, Report, search
 from catalog_gen.gan.settings import apply as with_settings
 from catalog_gen.gan.sheet import Sheet, pick_varied, to_uint8
 from catalog_gen.gan.space import SPACE, read_space
-from catalog_gen.gan.train import GanTrainResult, Measure, TrainContext, train_gan
+from catalog_gen.gan.train import GanTrainResult, Measure, TrainContext, data_key, train_gan
 from catalog_gen.pipeline.models import choose_device
 from catalog_gen.pipeline.signals import StopRequest, stop_on_signals
 from catalog_gen.pipeline.training_data import DataChoices, DataPlan, TrainingData, prepare_data
@@ -123,6 +124,9 @@ def train_gan_on_rows(settings: Settings, database: Database, request: GanReques
 def base_config(device: str, given: Mapping[str, Any], start: Bundle | None) -> GanTrainConfig:
     """Return the defaults with the settings that were given; a training from a bundle has the bundle's generator."""
     config = GanTrainConfig(device=device)
+    for key, where in (("generator.text_dim", "clip.model"), ("device", "gan.device")):
+        if key in given:
+            raise UsageError(f"{key} follows from {where}", where="--set", hint=f"Set {where} in the configuration.")
     if start is not None:
         of_shape = sorted(key for key in given if key.startswith("generator"))
         if of_shape:
@@ -212,9 +216,13 @@ def monitor(config: GanTrainConfig, found: TrainingData, clip: ClipModel, work_d
     """
     if not config.watch.measure_every or world()[0] > 0:
         return None
+    with needs("torchmetrics"):  # now, and not after 20,000 images
+        import torchmetrics  # noqa: F401
     if min(len(found.held_out), len(found.train)) < FEWEST_PICTURES:
         log.warning(
-            "%d held-out products are too few to measure on: the last step is taken for the best", len(found.held_out)
+            "%d held-out and %d training products are too few to measure on: the last step is taken for the best",
+            len(found.held_out),
+            len(found.train),
         )
         return None
     size, cache = config.generator.image_size, work_dir / "photos"
@@ -250,6 +258,14 @@ def drawing(generator: Generator) -> Callable[[npt.NDArray[np.float32], npt.NDAr
     return draw
 
 
+def _about(config: GanTrainConfig, lessons: Lessons) -> str:
+    """Return what all trials of one search must share, as a hash."""
+    shared = config.model_dump_json(exclude={"device", "workers", "minutes", "checkpoint_minutes"})
+    key = data_key(lessons.rows, lessons.provenance.clip_hash)
+    start = "".join(lessons.provenance.notes)
+    return hashlib.sha256(f"{shared}\n{key}\n{start}".encode()).hexdigest()
+
+
 def _search(request: GanRequest, config: GanTrainConfig, lessons: Lessons) -> Trained:
     """Train many short ones, each in its own folder below the work folder, and say how to train the best for long."""
     if lessons.context.measure is None:
@@ -261,6 +277,13 @@ def _search(request: GanRequest, config: GanTrainConfig, lessons: Lessons) -> Tr
     def train_once(values: dict[str, Any], report: Report) -> float:
         name = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
         folder = request.work_dir / "trials" / name
+        try:
+            return short_training(folder, values, report)
+        finally:  # a trial is never resumed
+            for file in (CHECKPOINT, BEST):
+                (folder / file).unlink(missing_ok=True)
+
+    def short_training(folder: Path, values: dict[str, Any], report: Report) -> float:
         context = replace(lessons.context, report=lambda seen, figures: report(seen, figures["kid"]))
         result = train_gan(
             lessons.rows,
@@ -271,8 +294,6 @@ def _search(request: GanRequest, config: GanTrainConfig, lessons: Lessons) -> Tr
             provenance=lessons.provenance,
             context=context,
         )
-        for file in (CHECKPOINT, BEST):  # a trial is never resumed
-            (folder / file).unlink(missing_ok=True)
         if result.ending == "stopped":
             raise Interrupted
         if "kid" not in result.measured:
@@ -287,6 +308,7 @@ def _search(request: GanRequest, config: GanTrainConfig, lessons: Lessons) -> Tr
         folder=request.work_dir,
         sampler=request.sampler,
         seed=config.seed,
+        about=_about(config, lessons),
         should_stop=stop,
     )
     best = found.best

@@ -192,13 +192,13 @@ def test_the_mean_sign_weighs_heads_alike() -> None:
 
 def test_strength_follows_how_sure_the_discriminator_is() -> None:
     strength = AdaptiveStrength(AugmentConfig(adaptive=True, target=0.6, adapt_images=1000))
-    sure, unsure = [torch.ones(4, 2, 2)], [torch.tensor([1.0, -1.0])]
-    strength.update(unsure, 100)
+    sure, unsure = (float(mean_sign([logits])) for logits in (torch.ones(4, 2, 2), torch.tensor([1.0, -1.0])))
+    strength.move(unsure, 100)
     assert strength.p == 0
     for _ in range(3):
-        strength.update(sure, 100)
+        strength.move(sure, 100)
     assert strength.p == pytest.approx(0.3)
-    strength.update(unsure, 50)
+    strength.move(unsure, 50)
     assert strength.p == pytest.approx(0.25)
     strength.move(0.6, 500)
     assert strength.p == pytest.approx(0.25)

@@ -129,7 +129,11 @@ def test_a_divergence_ends_it_with_a_line_and_a_code(
     [
         (["--set", "losses.layuot=3"], "losses.layout"),
         (["--set", "optimiser.name=adagrad"], "optimiser.name"),
-        (["--sampler", "random"], "neither bayesian nor grid"),
+        (["--search", "2", "--sampler", "random"], "neither bayesian nor grid"),
+        (["--sampler", "grid"], "there is no search that it could guide"),
+        (["--space", "space.toml"], "there is no search to try it"),
+        (["--set", "generator.text_dim=512"], "generator.text_dim follows from clip.model"),
+        (["--set", "device=cuda"], "device follows from gan.device"),
         (["--batch", "10", "--set", "optimiser.accumulate=3"], "multiple of 3"),
         (["--from", "nothing-here"], "there is no gan bundle"),
     ],

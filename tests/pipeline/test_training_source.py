@@ -140,9 +140,9 @@ def test_every_data_flag_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     def note(chosen: Settings, database: Any, where: Any, options: Mapping[str, Any], data: DataChoices) -> None:
         seen.update(settings=chosen, rows=training_rows(chosen, database, where), options=options, data=data)
 
-    def clip(chosen: Settings, database: Any, where: Any, out: Path, work: Path, *rest: Any) -> str:
+    def clip(chosen: Settings, database: Any, where: Any, out: Path, work: Path, *rest: Any) -> tuple[str, int]:
         note(chosen, database, where, *rest)
-        return "done"
+        return "done", 0
 
     def gan(chosen: Settings, database: Any, request: GanRequest, data: DataChoices) -> Trained:
         note(chosen, database, request.where, request.given, data)
