@@ -1,0 +1,64 @@
+"""How good pictures are: `evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from catalog_gen.cli.options import (
+    ConfigFlag,
+    DatabaseFlag,
+    VerboseFlag,
+    WhereFlag,
+    open_catalogue,
+    read_settings,
+    start_log,
+    where_of,
+)
+
+
+def evaluate(
+    out: Annotated[Path, typer.Option(help="Folder for evaluation.json, .md and .png.")] = Path("evaluation"),
+    gan: Annotated[str | None, typer.Option(help="Generator's bundle. Default: the configured one.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Score these instead: a folder of SKU.png, or of any pictures.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=1, help="At most this many held-out rows.")] = 1000,
+    where: WhereFlag = None,
+    candidates: Annotated[int, typer.Option(min=1, help="Pictures drawn a row; CLIP chooses.")] = 1,
+    held_out: Annotated[
+        int | None, typer.Option(min=1, help="Rows that training left out. Default: as the bundle says, else 1000.")
+    ] = None,
+    view: Annotated[int | None, typer.Option(min=16, help="Size in px to judge at. Default: the generator's.")] = None,
+    inception: Annotated[bool, typer.Option("--inception", help="Inception FID as well.")] = False,
+    compare: Annotated[Path | None, typer.Option(help="An earlier evaluation.json to set beside.")] = None,
+    work_dir: Annotated[
+        Path | None, typer.Option(help="Caches; a training's may be shared. Default: OUT/cache.")
+    ] = None,
+    config: ConfigFlag = None,
+    database: DatabaseFlag = None,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Measure the generator, or any pictures, on products that no training saw."""
+    from catalog_gen.pipeline.evaluate import EvaluateRequest
+    from catalog_gen.pipeline.evaluate import evaluate as measure
+
+    start_log(False, verbose)
+    settings = read_settings(config, {"database.url": database, "gan.model": gan})
+    request = EvaluateRequest(
+        out=out,
+        rows=rows,
+        where=where_of(where),
+        pictures=pictures,
+        candidates=candidates,
+        held_out=held_out,
+        view=view,
+        inception=inception,
+        compare=compare,
+        work_dir=work_dir,
+    )
+    with open_catalogue(settings) as opened:
+        opened.check_schema()
+        typer.echo(measure(settings, opened, request).describe())

@@ -1,0 +1,138 @@
+"""The models on one's own photos: `train clip`, `train gan`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from catalog_gen.cli.options import (
+    ConfigFlag,
+    DatabaseFlag,
+    DataFlag,
+    MapFlag,
+    VerboseFlag,
+    WhereFlag,
+    columns_of,
+    read_settings,
+    start_log,
+    where_of,
+)
+from catalog_gen.errors import UsageError
+
+CheckDataFlag = Annotated[bool, typer.Option("--check-data", help="Report on the data, and train nothing.")]
+DropDuplicatesFlag = Annotated[
+    bool, typer.Option("--drop-duplicates", help="Of photos that look the same, learn from one; none that is held out.")
+]
+
+
+def _fit(value: str | None) -> str | None:
+    if value not in (None, "letterbox", "crop"):
+        raise typer.BadParameter(f"{value!r} is neither letterbox nor crop", param_hint="--fit")
+    return value
+
+
+FitFlag = Annotated[
+    str | None,
+    typer.Option("--fit", callback=_fit, help="letterbox (on white, the default) or crop (the square in the middle)."),
+]
+
+
+def train_clip(
+    out: Annotated[Path, typer.Option(help="Folder of the bundle to write.")],
+    work_dir: Annotated[Path, typer.Option(help="Checkpoints and caches; an interrupted training resumes here.")],
+    data: DataFlag = None,
+    map_: MapFlag = None,
+    check_data: CheckDataFlag = False,
+    drop_duplicates: DropDuplicatesFlag = False,
+    where: WhereFlag = None,
+    epochs: Annotated[int | None, typer.Option(min=1)] = None,
+    batch: Annotated[int | None, typer.Option(min=2)] = None,
+    held_out: Annotated[int, typer.Option(min=1, help="Products left out to measure on.")] = 1000,
+    seed: Annotated[int, typer.Option()] = 0,
+    config: ConfigFlag = None,
+    database: DatabaseFlag = None,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Train the product CLIP on the catalogue's rows with photos."""
+    from catalog_gen.pipeline.clip_training import train_clip_on_catalogue
+    from catalog_gen.pipeline.training_data import DataChoices
+    from catalog_gen.pipeline.training_source import training_source
+
+    if map_ and data is None:
+        raise UsageError("it maps the columns of --data, which is not given", where="--map")
+    style = start_log(False, verbose)
+    settings = read_settings(config, {"database.url": database, **columns_of(map_)})
+    with training_source(settings, data, work_dir, style) as source:
+        options = {"epochs": epochs, "batch_size": batch, "held_out": held_out, "seed": seed}
+        choices = DataChoices(drop_duplicates, check_data, source.unusable)
+        rows = source.settings, source.database, where_of(where)
+        text, exit_code = train_clip_on_catalogue(*rows, out, work_dir, options, choices)
+    typer.echo(text)
+    raise typer.Exit(exit_code)
+
+
+def train_gan(
+    out: Annotated[Path, typer.Option(help="Folder of the bundle to write.")],
+    work_dir: Annotated[Path, typer.Option(help="Checkpoints and caches; an interrupted training resumes here.")],
+    data: DataFlag = None,
+    map_: MapFlag = None,
+    check_data: CheckDataFlag = False,
+    drop_duplicates: DropDuplicatesFlag = False,
+    fit: FitFlag = None,
+    where: WhereFlag = None,
+    images: Annotated[int | None, typer.Option(min=1, help="Stop after this many training images.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Stop after this long.")] = None,
+    batch: Annotated[int | None, typer.Option(min=2, help="Photos a step, of all processes together.")] = None,
+    held_out: Annotated[int, typer.Option(min=1, help="Products left out, to measure on and to draw.")] = 1000,
+    seed: Annotated[int | None, typer.Option(help="Of every random number.")] = None,
+    from_: Annotated[str, typer.Option("--from", help="A generator's bundle to go on from (fine-tuning).")] = "",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE of any setting in docs/training.md; repeatable.")
+    ] = None,
+    search: Annotated[int, typer.Option(min=0, help="Try this many settings, each trained in short.")] = 0,
+    sampler: Annotated[str | None, typer.Option(help="How a search chooses: bayesian (the default) or grid.")] = None,
+    space: Annotated[Path | None, typer.Option(help="TOML with the settings that a search tries.")] = None,
+    wandb: Annotated[str | None, typer.Option(help="Weights & Biases project to report to.")] = None,
+    config: ConfigFlag = None,
+    database: DatabaseFlag = None,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Train the text-conditioned generator on rows with photos; what measured best becomes the bundle."""
+    from catalog_gen.gan.settings import parse_settings
+    from catalog_gen.pipeline.gan_training import GanRequest, train_gan_on_rows
+    from catalog_gen.pipeline.training_data import DataChoices
+    from catalog_gen.pipeline.training_source import training_source
+
+    style = start_log(False, verbose)
+    settings = read_settings(config, {"database.url": database, **columns_of(map_)})
+    flags = {"images": images, "minutes": minutes, "batch_size": batch, "seed": seed, "fit": fit, "watch.wandb": wandb}
+    if space is not None and not search:
+        raise UsageError("there is no search to try it", where="--space", hint="Add --search N.")
+    given = {key: value for key, value in flags.items() if value is not None} | parse_settings(set_ or [])
+    with training_source(settings, data, work_dir, style) as source:
+        request = GanRequest(
+            out=out,
+            work_dir=work_dir,
+            where=where_of(where),
+            held_out=held_out,
+            given=given,
+            start_from=from_,
+            trials=search,
+            sampler=_sampler(sampler, search),
+            space=space,
+        )
+        choices = DataChoices(drop_duplicates, check_data, source.unusable)
+        trained = train_gan_on_rows(source.settings, source.database, request, choices)
+    if trained.text:
+        typer.echo(trained.text)
+    raise typer.Exit(trained.exit_code)
+
+
+def _sampler(name: str | None, trials: int) -> Literal["bayesian", "grid"]:
+    if name is not None and not trials:
+        raise UsageError("there is no search that it could guide", where="--sampler", hint="Add --search N.")
+    if name not in (None, "bayesian", "grid"):
+        raise UsageError(f"{name!r} is neither bayesian nor grid", where="--sampler")
+    return "grid" if name == "grid" else "bayesian"
