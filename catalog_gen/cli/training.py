@@ -14,7 +14,7 @@ from catalog_gen.cli.options import (
     MapFlag,
     VerboseFlag,
     WhereFlag,
-    columns_of,
+    columns_of_data,
     read_settings,
     start_log,
     where_of,
@@ -60,10 +60,8 @@ def train_clip(
     from catalog_gen.pipeline.training_data import DataChoices
     from catalog_gen.pipeline.training_source import training_source
 
-    if map_ and data is None:
-        raise UsageError("it maps the columns of --data, which is not given", where="--map")
     style = start_log(False, verbose)
-    settings = read_settings(config, {"database.url": database, **columns_of(map_)})
+    settings = read_settings(config, {"database.url": database, **columns_of_data(data, map_)})
     with training_source(settings, data, work_dir, style) as source:
         options = {"epochs": epochs, "batch_size": batch, "held_out": held_out, "seed": seed}
         choices = DataChoices(drop_duplicates, check_data, source.unusable)
@@ -100,17 +98,17 @@ def train_gan(
     verbose: VerboseFlag = False,
 ) -> None:
     """Train the text-conditioned generator on rows with photos; what measured best becomes the bundle."""
-    from catalog_gen.gan.settings import parse_settings
+    from catalog_gen.gan.settings import merge
     from catalog_gen.pipeline.gan_training import GanRequest, train_gan_on_rows
     from catalog_gen.pipeline.training_data import DataChoices
     from catalog_gen.pipeline.training_source import training_source
 
     style = start_log(False, verbose)
-    settings = read_settings(config, {"database.url": database, **columns_of(map_)})
+    settings = read_settings(config, {"database.url": database, **columns_of_data(data, map_)})
     flags = {"images": images, "minutes": minutes, "batch_size": batch, "seed": seed, "fit": fit, "watch.wandb": wandb}
     if space is not None and not search:
         raise UsageError("there is no search to try it", where="--space", hint="Add --search N.")
-    given = {key: value for key, value in flags.items() if value is not None} | parse_settings(set_ or [])
+    given = merge(flags, set_ or [])
     with training_source(settings, data, work_dir, style) as source:
         request = GanRequest(
             out=out,

@@ -1,8 +1,13 @@
-"""A training's settings by dotted key (`losses.layout`): read from `KEY=VALUE`, checked, and applied to a config."""
+"""A training's settings by dotted key (`losses.layout`).
+
+They are read from `KEY=VALUE`, checked, applied to a config, and written as a command line's flags.
+"""
 
 from __future__ import annotations
 
 import difflib
+import json
+import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +17,15 @@ from pydantic.fields import FieldInfo
 
 from catalog_gen.errors import UsageError
 from catalog_gen.gan.config import GanTrainConfig
+
+FLAGS: Mapping[str, str] = {  # settings that `train gan` has a flag of its own for
+    "images": "--images",
+    "minutes": "--minutes",
+    "batch_size": "--batch",
+    "seed": "--seed",
+    "fit": "--fit",
+    "watch.wandb": "--wandb",
+}
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
@@ -28,6 +42,27 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
             raise UsageError(f"{key} is set twice")
         found[key] = check_value(key, _scalar(raw))
     return found
+
+
+def merge(flags: Mapping[str, Any], pairs: Sequence[str]) -> dict[str, Any]:
+    """Return the settings given by flags of their own ({key: value}; None: not given) with those of `KEY=VALUE` texts.
+
+    Raises UsageError as `parse_settings` does, and for a key that is given both ways, even to one value.
+    """
+    given = {key: value for key, value in flags.items() if value is not None}
+    named = parse_settings(pairs)
+    for key in (key for key in given if key in named):
+        both = f"{FLAGS[key]} {given[key]} and --set {key}={_as_toml(named[key])}"
+        raise UsageError(f"{both} set the same thing", hint="Leave one out.")
+    return given | named
+
+
+def as_flags(values: Mapping[str, Any]) -> str:
+    """Return `values` as `train gan` takes them on a command line, quoted for a shell."""
+    words = []
+    for key, value in values.items():
+        words += [FLAGS[key], str(value)] if key in FLAGS else ["--set", f"{key}={_as_toml(value)}"]
+    return shlex.join(words)
 
 
 def apply(config: GanTrainConfig, values: Mapping[str, Any]) -> GanTrainConfig:
@@ -102,6 +137,12 @@ def _scalar(raw: str) -> Any:
         return tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:
         return raw
+
+
+def _as_toml(value: Any) -> str:
+    return json.dumps(
+        value, ensure_ascii=False
+    )  # as TOML writes these: texts, numbers, true and false, and their lists
 
 
 def _reason(message: str) -> str:

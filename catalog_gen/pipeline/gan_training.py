@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,8 +30,9 @@ from catalog_gen.gan.generator import Generator
 from catalog_gen.gan.latents import latents
 from catalog_gen.gan.search import Interrupted, Report, search
 from catalog_gen.gan.settings import apply as with_settings
+from catalog_gen.gan.settings import as_flags
 from catalog_gen.gan.sheet import Sheet, pick_varied, to_uint8
-from catalog_gen.gan.space import SPACE, read_space
+from catalog_gen.gan.space import SPACE, Space, read_space
 from catalog_gen.gan.train import GanTrainResult, Measure, TrainContext, data_key, train_gan
 from catalog_gen.pipeline.models import choose_device
 from catalog_gen.pipeline.signals import StopRequest, stop_on_signals
@@ -91,6 +91,7 @@ def train_gan_on_rows(settings: Settings, database: Database, request: GanReques
     Raises UsageError when settings, data or checkpoints do not fit, BundleError when a bundle is not to be had or was
     made for another CLIP, Unavailable when an optional package is missing.
     """
+    space = searched(request) if request.trials else {}
     stop = StopRequest()
     with processes(choose_device(settings.gan.device)) as device, stop_on_signals(stop):
         start = load_bundle(request.start_from, "gan") if request.start_from else None
@@ -106,7 +107,7 @@ def train_gan_on_rows(settings: Settings, database: Database, request: GanReques
         if request.trials:
             if world()[1] > 1:
                 raise UsageError("a search runs in one process", hint="Start it without a launcher.")
-            return _search(request, config, lessons)
+            return _search(request, space, config, lessons)
         result = train_gan(
             lessons.rows,
             lessons.embeddings,
@@ -266,10 +267,35 @@ def _about(config: GanTrainConfig, lessons: Lessons) -> str:
     return hashlib.sha256(f"{shared}\n{key}\n{start}".encode()).hexdigest()
 
 
-def _search(request: GanRequest, config: GanTrainConfig, lessons: Lessons) -> Trained:
+def searched(request: GanRequest) -> Space:
+    """Return what a search tries: the file's space, or the usual one without the settings that a person has given.
+
+    Raises UsageError when a given setting cannot count in a search, and what `read_space` raises.
+    """
+    if "watch.measure_every" in request.given:
+        every = f"a search measures each trial {TRIAL_REPORTS} times, and compares them"
+        raise UsageError(f"watch.measure_every cannot be set: {every}", where="--search", hint="Leave it out.")
+    if request.space is None:
+        space: Space = {key: axis for key, axis in SPACE.items() if key not in request.given}
+        if not space:
+            raise UsageError("every setting that it tries is set", where="--search", hint="Name others: --space FILE.")
+        return space
+    space = read_space(request.space)
+    both = sorted(space.keys() & request.given.keys())
+    if both:
+        raise UsageError(f"{both[0]} is set, and cannot be tried", where=str(request.space), hint="Leave one out.")
+    return space
+
+
+def longer(given: Mapping[str, Any], best: Mapping[str, Any]) -> str:
+    """Return the flags that train a search's best trial for long: its settings and a person's, but for the length."""
+    return as_flags({key: value for key, value in given.items() if key not in ("images", "minutes")} | dict(best))
+
+
+def _search(request: GanRequest, space: Space, config: GanTrainConfig, lessons: Lessons) -> Trained:
     """Train many short ones, each in its own folder below the work folder, and say how to train the best for long."""
     if lessons.context.measure is None:
-        raise UsageError("a search needs measurements", hint="Hold out more products, or set watch.measure_every.")
+        raise UsageError("a search needs measurements", hint="Hold out more products.")
     watch = config.watch.model_copy(update={"measure_every": max(config.batch_size, config.images // TRIAL_REPORTS)})
     config = config.model_copy(update={"watch": watch})
     stop = lessons.context.should_stop
@@ -300,7 +326,6 @@ def _search(request: GanRequest, config: GanTrainConfig, lessons: Lessons) -> Tr
             raise CatalogGenError(result.alarm or "nothing was measured", where=str(folder))
         return result.measured["kid"]
 
-    space = read_space(request.space) if request.space else SPACE
     found = search(
         train_once,
         space,
@@ -314,8 +339,8 @@ def _search(request: GanRequest, config: GanTrainConfig, lessons: Lessons) -> Tr
     best = found.best
     lines = [f"{request.work_dir}: {len(found.trials)} trials, in search.json and search.png"]
     if best is not None and best.value is not None:
-        flags = " ".join(f"--set {shlex.quote(f'{key}={json.dumps(value)}')}" for key, value in best.params.items())
-        lines += [f"  best: kid {best.value:.4g}, trial {best.number}", f"  train it for longer with: {flags}"]
+        lines.append(f"  best: kid {best.value:.4g}, trial {best.number}")
+        lines.append(f"  train it for longer, without --search, with: {longer(request.given, best.params)}")
     if not found.finished:
         lines.append("  stopped; the same command goes on with the trials that are left")
     return Trained("\n".join(lines), EXIT_OK if found.finished else EXIT_PARTIAL)

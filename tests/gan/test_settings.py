@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 
 from catalog_gen.errors import ConfigError, UsageError
 from catalog_gen.gan.config import GanTrainConfig
-from catalog_gen.gan.settings import apply, known_keys, parse_settings
+from catalog_gen.gan.settings import FLAGS, apply, as_flags, known_keys, merge, parse_settings
 from catalog_gen.gan.space import SPACE, Choices, Range, read_space
 
 
@@ -27,6 +28,41 @@ def test_values_are_read_as_the_setting_takes_them() -> None:
         "optimiser.betas": (0.5, 0.999),
         "augment.flip": False,
     }
+
+
+def test_a_setting_is_given_in_one_way() -> None:
+    flags = {"images": 100, "seed": None, "watch.wandb": "shop"}
+    assert merge(flags, ["seed=3", "text_noise=0"]) == {
+        "images": 100,
+        "watch.wandb": "shop",
+        "seed": 3,
+        "text_noise": 0.0,
+    }
+    assert set(FLAGS) < set(known_keys())
+    with pytest.raises(UsageError) as caught:
+        merge(flags, ["text_noise=0", "watch.wandb=other"])
+    assert str(caught.value) == '--wandb shop and --set watch.wandb="other" set the same thing. Leave one out.'
+    with pytest.raises(UsageError, match="--images 100 and --set images=100"):
+        merge(flags, ["images=100"])
+
+
+def test_settings_become_flags_that_a_shell_takes_apart_again() -> None:
+    values = {
+        "batch_size": 16,
+        "watch.wandb": "a shop's",
+        "optimiser.betas": (0.5, 0.999),
+        "optimiser.g_lr": 1e-05,
+        "augment.flip": False,
+        "precision": "fp32",
+    }
+    text = as_flags(values)
+    assert text == (
+        "--batch 16 --wandb 'a shop'\"'\"'s' --set 'optimiser.betas=[0.5, 0.999]' --set optimiser.g_lr=1e-05 "
+        "--set augment.flip=false --set 'precision=\"fp32\"'"
+    )
+    words = shlex.split(text)
+    assert words[:4] == ["--batch", "16", "--wandb", "a shop's"]
+    assert parse_settings(words[5::2]) == {key: values[key] for key in list(values)[2:]}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ from PIL import Image
 
 from catalog_gen.bundles import load_bundle, read_weights
 from catalog_gen.cli import run
+from catalog_gen.gan.settings import parse_settings
 
 ROWS = 70
 SMALL = [
@@ -107,7 +110,11 @@ def test_a_search_tries_settings_and_says_how_to_go_on(
     more = [*SMALL, "--images", "8", "--search", "2", "--sampler", "grid", "--space", str(space)]
     assert run(arguments(shop, tmp_path, *more)) == 0
     said = capsys.readouterr().out
-    assert "2 trials" in said and "train it for longer with: --set losses." in said
+    assert "2 trials" in said
+    (advice,) = re.findall("train it for longer, without --search, with: (.*)", said)
+    best = json.loads((tmp_path / "work-bundle" / "search.json").read_text("utf-8"))["best"]["params"]
+    assert parse_settings([word for word in shlex.split(advice) if "=" in word]) == parse_settings(SMALL[1::2]) | best
+    assert shlex.split(advice)[:2] == ["--batch", "4"] and "images" not in advice
     result = json.loads((tmp_path / "work-bundle" / "search.json").read_text("utf-8"))
     assert sorted(trial["params"]["losses.layout"] for trial in result["trials"]) == [0, 8]
     assert all(trial["state"] == "complete" and trial["value"] > 0 for trial in result["trials"])
@@ -132,6 +139,8 @@ def test_a_divergence_ends_it_with_a_line_and_a_code(
         (["--search", "2", "--sampler", "random"], "neither bayesian nor grid"),
         (["--sampler", "grid"], "there is no search that it could guide"),
         (["--space", "space.toml"], "there is no search to try it"),
+        (["--search", "2", "--set", "watch.measure_every=8"], "a search measures each trial 4 times"),
+        (["--set", "images=8"], "--images 4 and --set images=8"),
         (["--set", "generator.text_dim=512"], "generator.text_dim follows from clip.model"),
         (["--set", "device=cuda"], "device follows from gan.device"),
         (["--batch", "10", "--set", "optimiser.accumulate=3"], "multiple of 3"),

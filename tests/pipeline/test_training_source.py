@@ -164,6 +164,15 @@ def test_every_data_flag_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert seen["data"] == DataChoices(refused=seen["data"].refused)
 
 
+@pytest.mark.parametrize("command", [["train", "clip"], ["train", "gan"], ["evaluate"]])
+def test_a_map_without_a_folder_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    where = ["--out", str(tmp_path / "o"), "--work-dir", str(tmp_path / "work")]
+    assert run([*command, "--map", "sku=id", *where]) == 64
+    assert "--map: it maps the columns of --data, which is not given" in capsys.readouterr().err
+
+
 def test_another_fit_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["train", "gan", "--fit", "squeeze", "--out", "o", "--work-dir", str(tmp_path / "work")]) == 64
     assert "neither letterbox nor crop" in capsys.readouterr().err
