@@ -10,9 +10,11 @@ import typer
 from catalog_gen.cli.options import (
     ConfigFlag,
     DatabaseFlag,
+    DataFlag,
+    MapFlag,
     VerboseFlag,
     WhereFlag,
-    open_catalogue,
+    columns_of_data,
     read_settings,
     start_log,
     where_of,
@@ -25,6 +27,8 @@ def evaluate(
     pictures: Annotated[
         Path | None, typer.Option(help="Score these instead: a folder of SKU.png, or of any pictures.")
     ] = None,
+    data: DataFlag = None,
+    map_: MapFlag = None,
     rows: Annotated[int, typer.Option(min=1, help="At most this many held-out rows.")] = 1000,
     where: WhereFlag = None,
     candidates: Annotated[int, typer.Option(min=1, help="Pictures drawn a row; CLIP chooses.")] = 1,
@@ -44,9 +48,11 @@ def evaluate(
     """Measure the generator, or any pictures, on products that no training saw."""
     from catalog_gen.pipeline.evaluate import EvaluateRequest
     from catalog_gen.pipeline.evaluate import evaluate as measure
+    from catalog_gen.pipeline.training_source import training_source
 
-    start_log(False, verbose)
-    settings = read_settings(config, {"database.url": database, "gan.model": gan})
+    style = start_log(False, verbose)
+    flags = {"database.url": database, "gan.model": gan, **columns_of_data(data, map_)}
+    settings = read_settings(config, flags)
     request = EvaluateRequest(
         out=out,
         rows=rows,
@@ -59,6 +65,5 @@ def evaluate(
         compare=compare,
         work_dir=work_dir,
     )
-    with open_catalogue(settings) as opened:
-        opened.check_schema()
-        typer.echo(measure(settings, opened, request).describe())
+    with training_source(settings, data, request.cache, style) as source:
+        typer.echo(measure(source.settings, source.database, request).describe())

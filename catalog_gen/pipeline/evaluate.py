@@ -78,6 +78,11 @@ class EvaluateRequest:
     compare: Path | None = None
     work_dir: Path | None = None
 
+    @property
+    def cache(self) -> Path:
+        """Where photos and features are kept, and the rows of a folder."""
+        return self.work_dir or self.out / "cache"
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -121,7 +126,7 @@ def evaluate(settings: Settings, database: Database, request: EvaluateRequest) -
     network = Lite1Features(device)  # first of all: what is missing is said before the work
     bundle = load_bundle(settings.gan.model, "gan")
     clip = load_clip(settings.clip.model, device, pretrained=settings.clip.pretrained or None)
-    judges = _Judges(network, clip, request.work_dir or request.out / "cache")
+    judges = _Judges(network, clip, request.cache)
     view = request.view or int(bundle.config["generator"]["image_size"])
     wanted = SplitRequest(request.where, request.held_out, view, judges.cache)
     train, held = load_sides(settings, database, bundle, wanted)

@@ -15,13 +15,15 @@ import torch
 from PIL import Image
 
 from catalog_gen.bundles import load_bundle
-from catalog_gen.catalog.database import open_database
+from catalog_gen.catalog.database import Database, open_database
 from catalog_gen.cli import run
-from catalog_gen.config import load_settings
+from catalog_gen.config import Settings, load_settings
 from catalog_gen.pipeline import evaluated
 from catalog_gen.pipeline.evaluate import EvaluateRequest, Evaluation
 from catalog_gen.pipeline.evaluated import SplitRequest, at_size, load_sides, mean_picture, read_folder
+from catalog_gen.pipeline.training_source import training_rows
 from catalog_gen.training_data import TrainRow
+from pipeline.shop_folder import write_shop
 from quality.studio import SHAPES, studio_photo
 
 COLOURS = {"red": (180, 30, 40), "blue": (30, 60, 150), "green": (20, 110, 60)}
@@ -72,20 +74,24 @@ def figures(out: Path) -> dict[str, dict[str, Any]]:
 def test_every_flag_reaches_what_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, Any] = {}
 
-    def measure(settings: Any, database: object, request: EvaluateRequest) -> Evaluation:
+    def measure(settings: Settings, database: Database, request: EvaluateRequest) -> Evaluation:
         seen.update(settings=settings, request=request)
+        seen["rows"] = training_rows(settings, database, request.where)
         return Evaluation({"name": "x", "hash": "", "candidates": 1, "rows": 1, "view": 1, "training_photos": 1,
                            "features": "", "metrics": [], "notes": []}, request.out)  # fmt: skip
 
     monkeypatch.setattr("catalog_gen.pipeline.evaluate.evaluate", measure)
-    where = ["--database", f"sqlite:///{tmp_path}/d.sqlite3"]
-    assert run(["db", "upgrade", *where]) == 0
+    where = ["--database", f"sqlite:///{tmp_path}/nowhere/d.sqlite3"]  # a folder needs no catalogue
+    write_shop(tmp_path / "shop", 4, header="id,words,kind,colour")
     flags = (
+        f"--data {tmp_path}/shop --map sku=id --map title=words --map category=kind "
         f"--out {tmp_path}/o --gan my-gan --pictures {tmp_path}/p --rows 7 --where colour=red --candidates 3 "
         f"--held-out 9 --view 32 --inception --compare {tmp_path}/e.json --work-dir {tmp_path}/w --verbose"
     )
     assert run(["evaluate", *flags.split(), *where]) == 0
     assert seen["settings"].gan.model == "my-gan"
+    assert [row.sku for row in seen["rows"]] == ["p0", "p2"]
+    assert (tmp_path / "w" / "data.sqlite3").exists()
     assert seen["request"] == EvaluateRequest(
         out=tmp_path / "o",
         rows=7,
@@ -154,6 +160,22 @@ def test_photos_in_a_folder_measure_as_photos(shop: Path, tmp_path: Path, capsys
     found = figures(tmp_path / "unnamed")
     assert {name for name, row in found.items() if row["pictures"]} == UNCONDITIONAL
     assert "not named by held-out skus" in capsys.readouterr().out
+
+
+def test_a_folder_is_measured_as_the_catalogue_that_it_would_be(shop: Path, tmp_path: Path) -> None:
+    """The feed and the photos alone, under other column names: the same rows, the same split, the same figures."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "photos").symlink_to(shop / "photos")
+    _, *lines = (shop / "feed.csv").read_text("utf-8").splitlines()
+    (folder / "feed.csv").write_text("\n".join(["code,words,kind,colour", *lines]) + "\n", encoding="utf-8")
+    columns = ["--map", "sku=code", "--map", "title=words", "--map", "category=kind"]
+    pictures = ["--pictures", str(shop / "photos")]
+    own = ["--database", f"sqlite:///{tmp_path}/none.sqlite3", "--work-dir", str(tmp_path / "work")]
+    assert evaluate(shop, tmp_path / "theirs", "--data", str(folder), *columns, *pictures, *own) == 0
+    assert evaluate(shop, tmp_path / "ours", *pictures) == 0
+    assert figures(tmp_path / "theirs") == figures(tmp_path / "ours")
+    assert not (tmp_path / "none.sqlite3").exists() and (tmp_path / "work" / "data.sqlite3").exists()
 
 
 def test_what_cannot_be_evaluated_is_said(
