@@ -135,7 +135,7 @@ def _luma(picture: Pixels) -> Tensor:
 def _blur(maps: Tensor) -> Tensor:
     """(N, 1, H, W) -> the same, through a Gaussian window; outside of the picture there is nothing.
 
-    Shifted sums: on the CPU a convolution of a single channel takes five times as long.
+    By shifted sums: a convolution of a single channel is slower on the CPU.
     """
     at = torch.arange(WINDOW, dtype=torch.float32) - WINDOW // 2
     line = torch.exp(-(at**2) / (2 * SIGMA**2))
