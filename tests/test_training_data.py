@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 import resource
 import subprocess
@@ -18,13 +19,15 @@ from catalog_gen import photo_cache
 from catalog_gen.errors import ConfigError, Unavailable
 from catalog_gen.photo_cache import cached_photos
 from catalog_gen.training_data import (
+    HeldOut,
     TrainRow,
     Unreadable,
     describe_kinds,
+    hold_out,
     load_photos,
     read_photos,
     split,
-    split_by_sku,
+    split_by,
     write_unreadable,
 )
 
@@ -292,7 +295,33 @@ def test_unreadable_photos_are_listed_and_counted_by_kind(tmp_path: Path) -> Non
     assert not file.exists()
 
 
-def test_a_split_by_sku(tmp_path: Path) -> None:
-    rows = [TrainRow(f"s{i}", "p", "c", "d", tmp_path) for i in range(5)]
-    train, held = split_by_sku(rows, {"s3", "s1", "elsewhere"})
-    assert [row.sku for row in train] == ["s0", "s2", "s4"] and [row.sku for row in held] == ["s1", "s3"]
+def test_a_rule_is_the_seed_and_the_largest_hash_held_out(tmp_path: Path) -> None:
+    """Written out with hashlib: of ten rows, the two whose hash is smallest, and the larger hash of them."""
+    rows = [TrainRow(f"s{i}", "p", "c", "d", tmp_path) for i in range(10)]
+    hashes = {row.sku: hashlib.sha256(b"3:" + row.sku.encode()).hexdigest() for row in rows}
+    first, second = sorted(hashes, key=lambda sku: hashes[sku])[:2]
+    rule = hold_out(rows, 1000, seed=3)
+    assert rule == HeldOut(3, hashes[second])
+    train, held = split_by(rows, rule)
+    assert {row.sku for row in held} == {first, second}
+    assert train == [row for row in rows if row.sku not in (first, second)]
+    assert split(rows, 1000, seed=3) == (train, held)
+
+
+def test_a_rule_says_the_same_of_a_row_whatever_stands_beside_it(tmp_path: Path) -> None:
+    rows = [TrainRow(f"s{i}", "p", "c", "d", tmp_path) for i in range(300)]
+    rule = hold_out(rows[:200], 30)
+    train, held = split_by(rows, rule)
+    assert [row for row in held if row in rows[:200]] == split(rows[:200], 30)[1]
+    assert len(held) > 30, "of later rows some lie below the threshold as well"
+    assert split_by(rows[150:], rule) == (
+        train[-len(split_by(rows[150:], rule)[0]) :],
+        [r for r in rows[150:] if r in held],
+    )
+
+
+def test_a_rule_of_nothing_holds_nothing_out(tmp_path: Path) -> None:
+    rows = [TrainRow(f"s{i}", "p", "c", "d", tmp_path) for i in range(4)]
+    assert hold_out(rows, 1000) == hold_out(rows * 9, 0) == HeldOut(0, "")
+    assert split_by(rows, HeldOut(0, "")) == (rows, [])
+    assert split_by(rows, HeldOut(0, "f" * 64)) == ([], rows)
