@@ -109,6 +109,9 @@ def test_a_bundle_is_fine_tuned_for_one_category(
     report = json.loads((tmp_path / "work-shoes" / "data.json").read_text("utf-8"))
     assert report["held_out"] == len(held) and report["held_out_missing"] == max(0, 7 - len(held))
     capsys.readouterr()
+    one = ["--from", first, "--images", "4", "--where", f"sku={ranked[0]}", *off]
+    assert run(arguments(shop, tmp_path, *one, name="one")) == 64
+    assert "no row is left to learn from: its bundle held them all out" in capsys.readouterr().err
     assert run(arguments(shop, tmp_path, *tuning, "--set", "generator.norm=adaptive", name="no")) == 64
     assert "generator.norm is the bundle's own" in capsys.readouterr().err
 

@@ -91,6 +91,14 @@ def test_data_prepared_by_a_rule_says_how_many_rows_it_lacks(rows: list[TrainRow
     assert any(note.startswith("5 fewer rows are held out than asked for") for note in tuned.report.advice)
 
 
+def test_a_rule_that_leaves_nothing_to_learn_from_is_still_reported(rows: list[TrainRow], tmp_path: Path) -> None:
+    everything = HeldOut(0, "f" * 64)
+    plan = DataPlan(64, tmp_path / "photos", tmp_path, held_out=8, seed=0, rule=everything)
+    for choices in (DataChoices(), DataChoices(drop_duplicates=True)):
+        data = prepare_data(rows, plan, choices)
+        assert data.train == [] and data.held_out == rows and data.report.dropped == 0
+
+
 def test_neither_twins_nor_unreadable_photos_move_the_rule(rows: list[TrainRow], tmp_path: Path) -> None:
     """A held-out row's photo is damaged, and a row to learn from repeats another held-out one: the rule stays."""
     changed = [TrainRow(row.sku, row.prompt, row.category, row.colour, tmp_path / row.image.name) for row in rows]
