@@ -1,5 +1,8 @@
 """Photos decoded once: one memory-mapped array a size, and an index that says whose photos it holds.
 
+Other files, or more of them, make another array; it copies what an array of the same size holds and decodes the rest.
+An array that stays behind takes its place on the disk until a person removes it and its index; nothing needs it then.
+
 The array is written first, under another name, and the index last: an index is there only when its array is whole, so
 a full disk or a killed process costs the work and never leaves half a cache. One process at a time writes; the others
 wait for what it makes.
@@ -11,7 +14,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
@@ -70,7 +73,8 @@ def cached_photos(
     """Return the photos in `files`, as squares of `size` px, from the cache in `folder`; decoded where it lacks them.
 
     fit: `letterbox` lays the whole photo on white, `crop` takes the square in its middle.
-    A file that was changed is decoded anew. Files that an array in the folder holds among others are taken from it.
+    A file that was changed is decoded anew, and so is one that could not be read when another array was written.
+    Photos that arrays in the folder hold are taken from them.
     Raises Unavailable when the folder cannot be written.
     """
     stamps = [_stamp(file) for file in files]
@@ -86,9 +90,11 @@ def cached_photos(
                 stale.unlink()  # of a process that was killed: nobody else is writing now
             if (found := _open(target)) is not None:
                 return found
-            if (holder := _holder(folder, name, stamps)) is None:
-                return _write(target, size, stamps, _decode(files, size, workers, fit))
-            return _view(*holder) or _write(target, size, stamps, _copies(*holder))
+            if (view := _view(folder, name, stamps)) is not None:
+                return view
+            known = _known(folder, name, set(stamps))
+            missing = [file for file, stamp in zip(files, stamps, strict=True) if stamp not in known]
+            return _write(target, size, stamps, _copied(stamps, known, _decode(missing, size, workers, fit)))
     except OSError as error:
         what = f"the decoded photos cannot be kept ({error.strerror or error})"
         raise Unavailable(what, where=str(folder), hint=need) from error
@@ -112,7 +118,7 @@ def _alone(lock: Path) -> Iterator[None]:
 
 def _open(array_file: Path) -> CachedPhotos | None:
     index = _read_index(array_file.with_suffix(".json"))
-    if index is None:
+    if index is None or not array_file.exists():  # a person may have removed the larger of the two alone
         return None
     photos: npt.NDArray[np.uint8] = np.load(array_file, mmap_mode="r")[: len(index.kept)]
     sides = np.array(index.sides, np.int64).reshape(-1, 2)
@@ -128,37 +134,53 @@ def _read_index(file: Path) -> _Index | None:
     return _Index(**values)
 
 
-def _holder(folder: Path, name: str, stamps: Sequence[str]) -> tuple[CachedPhotos, list[int | str]] | None:
-    """Return an array that holds all these files among others, and each file's place in it or why it has none."""
-    for file in sorted(folder.glob(f"{name}-*.json")):
-        index = _read_index(file)
-        if index is None or not set(stamps) <= set(index.stamps):
+def _view(folder: Path, name: str, stamps: Sequence[str]) -> CachedPhotos | None:
+    """Return the files' photos as a part of an array that holds them as a run of neighbours, or None."""
+    wanted = set(stamps)
+    for index, array_file in _arrays(folder, name):
+        if not wanted <= set(index.stamps):
             continue
-        known: dict[str, int | str] = {index.stamps[at]: reason for at, reason in index.unreadable}
-        known |= {index.stamps[at]: place for place, at in enumerate(index.kept)}
-        holder = _open(file.with_suffix(".npy"))
-        return None if holder is None else (holder, [known[stamp] for stamp in stamps])
+        found: dict[str, int | str] = {index.stamps[at]: reason for at, reason in index.unreadable}
+        found |= {index.stamps[at]: place for place, at in enumerate(index.kept)}
+        places = [found[stamp] for stamp in stamps]
+        chosen = np.array([place for place in places if isinstance(place, int)], np.int64)
+        whole = _open(array_file)
+        if whole is None or not len(chosen) or (np.diff(chosen) != 1).any():
+            continue
+        part = slice(int(chosen[0]), int(chosen[-1]) + 1)
+        kept = [at for at, place in enumerate(places) if isinstance(place, int)]
+        unreadable = [(at, place) for at, place in enumerate(places) if isinstance(place, str)]
+        return CachedPhotos(whole.photos[part], kept, unreadable, whole.sides[part], whole.white[part])
     return None
 
 
-def _view(holder: CachedPhotos, places: Sequence[int | str]) -> CachedPhotos | None:
-    """Return the photos as a part of the holder's memory map; None when they are no run of neighbours in it."""
-    chosen = np.array([place for place in places if isinstance(place, int)], np.int64)
-    if not len(chosen) or (np.diff(chosen) != 1).any():
-        return None
-    part = slice(int(chosen[0]), int(chosen[-1]) + 1)
-    kept = [at for at, place in enumerate(places) if isinstance(place, int)]
-    unreadable = [(at, place) for at, place in enumerate(places) if isinstance(place, str)]
-    return CachedPhotos(holder.photos[part], kept, unreadable, holder.sides[part], holder.white[part])
+def _known(folder: Path, name: str, wanted: set[str]) -> dict[str, tuple[CachedPhotos, int]]:
+    """Return where the wanted photos are decoded already, by their stamps: an array and a place in it."""
+    known: dict[str, tuple[CachedPhotos, int]] = {}
+    for index, array_file in _arrays(folder, name):
+        places = {index.stamps[at]: place for place, at in enumerate(index.kept)}
+        new = wanted & places.keys() - known.keys()
+        if new and (array := _open(array_file)) is not None:
+            known |= {stamp: (array, places[stamp]) for stamp in new}
+    return known
 
 
-def _copies(holder: CachedPhotos, places: Sequence[int | str]) -> _Results:
-    for place in places:
-        if isinstance(place, str):
-            yield place
-        else:
-            width, height = (int(side) for side in holder.sides[place])
-            yield _Decoded(holder.photos[place], (width, height), float(holder.white[place]))
+def _arrays(folder: Path, name: str) -> Iterator[tuple[_Index, Path]]:
+    for file in sorted(folder.glob(f"{name}-*.json")):
+        if (index := _read_index(file)) is not None:
+            yield index, file.with_suffix(".npy")
+
+
+def _copied(stamps: Sequence[str], known: Mapping[str, tuple[CachedPhotos, int]], others: _Results) -> _Results:
+    """Yield what is known of each file, and the next of the `others` where nothing is."""
+    with closing(others):
+        for stamp in stamps:
+            if stamp not in known:
+                yield next(others)
+                continue
+            array, place = known[stamp]
+            width, height = (int(side) for side in array.sides[place])
+            yield _Decoded(array.photos[place], (width, height), float(array.white[place]))
 
 
 def _decode(files: Sequence[Path], size: int, workers: int, fit: Fit) -> _Results:
@@ -187,6 +209,7 @@ def _write(target: Path, size: int, stamps: list[str], results: _Results) -> Cac
     index = _Index(stamps, [], [], [], [])
     part, note = target.with_suffix(".npy.part"), target.with_suffix(".json.part")
     shape = (max(1, len(stamps)), size, size, 3)
+    target.with_suffix(".json").unlink(missing_ok=True)  # of an array that a person removed
     try:
         with part.open("wb") as file, closing(results):
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}

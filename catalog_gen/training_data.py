@@ -10,7 +10,7 @@ import csv
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -34,6 +34,23 @@ class TrainRow:
     category: str
     colour: str
     image: Path
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Which rows a training leaves out: those whose `sku_hash` with `seed` is at most `up_to` (hex; empty: none).
+
+    It says of every sku, also of one that comes later or that a filter has left out, on which side it is.
+    """
+
+    seed: int = 0
+    up_to: str = ""
+
+    def __contains__(self, row: TrainRow) -> bool:
+        return sku_hash(row.sku, self.seed) <= self.up_to
+
+    def __str__(self) -> str:
+        return f"{self.seed}:{self.up_to[:12]}"
 
 
 @dataclass(frozen=True)
@@ -68,22 +85,37 @@ class PhotoSet:
     unreadable: list[Unreadable]
 
 
+def sku_hash(sku: str, seed: int) -> str:
+    """Return the hash (64 hex digits) by whose order rows are held out."""
+    return hashlib.sha256(f"{seed}:{sku}".encode()).hexdigest()
+
+
+def most_held_out(rows: int, held_out: int) -> int:
+    """Return how many of so many rows are held out when `held_out` are asked for: at most one in five."""
+    return min(held_out, rows // HELD_OUT_SHARE)
+
+
+def hold_out(rows: Sequence[TrainRow], held_out: int = 1000, seed: int = 0) -> HeldOut:
+    """Return the rule that leaves out `held_out` of the rows, or one in five where they are few."""
+    first = sorted(sku_hash(row.sku, seed) for row in rows)[: most_held_out(len(rows), held_out)]
+    return HeldOut(seed, first[-1] if first else "")
+
+
+def split_by(rows: Sequence[TrainRow], rule: HeldOut) -> tuple[list[TrainRow], list[TrainRow]]:
+    """Return (train, held_out) as the rule says, each in the order of `rows`."""
+    sides: tuple[list[TrainRow], list[TrainRow]] = ([], [])
+    for row in rows:
+        sides[row in rule].append(row)
+    return sides
+
+
 def split(rows: Sequence[TrainRow], held_out: int = 1000, seed: int = 0) -> tuple[list[TrainRow], list[TrainRow]]:
     """Return (train, held_out), each in the order of `rows`.
 
     A row's side follows from its sku and the seed alone, so a catalogue that grows keeps most of its split. At most one
     row in five is held out, however small the catalogue is.
     """
-    count = min(held_out, len(rows) // HELD_OUT_SHARE)
-    ranked = sorted(range(len(rows)), key=lambda i: hashlib.sha256(f"{seed}:{rows[i].sku}".encode()).digest())
-    chosen = set(ranked[:count])
-    train = [row for i, row in enumerate(rows) if i not in chosen]
-    return train, [row for i, row in enumerate(rows) if i in chosen]
-
-
-def split_by_sku(rows: Sequence[TrainRow], held_out: Collection[str]) -> tuple[list[TrainRow], list[TrainRow]]:
-    """Return (train, held_out), the second being the rows with these skus; each in the order of `rows`."""
-    return [row for row in rows if row.sku not in held_out], [row for row in rows if row.sku in held_out]
+    return split_by(rows, hold_out(rows, held_out, seed))
 
 
 def read_photos(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 import resource
 import subprocess
@@ -14,16 +15,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from catalog_gen import photo_cache
 from catalog_gen.errors import ConfigError, Unavailable
 from catalog_gen.photo_cache import cached_photos
 from catalog_gen.training_data import (
+    HeldOut,
     TrainRow,
     Unreadable,
     describe_kinds,
+    hold_out,
     load_photos,
     read_photos,
     split,
-    split_by_sku,
+    split_by,
     write_unreadable,
 )
 
@@ -126,6 +130,66 @@ def test_a_part_of_cached_rows_is_a_view_and_any_choice_of_them_a_copy(tmp_path:
     assert [each.reason for each in chosen.unreadable] == [whole.unreadable[0].reason]
 
 
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that were opened, in no order."""
+    names: list[str] = []
+    original = photo_cache.open_photo
+
+    def open_photo(file: Path) -> Image.Image:
+        names.append(file.name)
+        return original(file)
+
+    monkeypatch.setattr(photo_cache, "open_photo", open_photo)
+    return names
+
+
+def test_a_new_photo_is_decoded_alone(tmp_path: Path, decoded: list[str]) -> None:
+    rows = rows_in(tmp_path / "photos", 7)
+    cache, alone = tmp_path / "cache", tmp_path / "alone"
+    read_photos(rows[:3], 16, cache)
+    read_photos(rows[3:5], 16, cache)
+    assert sorted(decoded) == [f"{i}.png" for i in range(5)]
+    decoded.clear()
+    mixed = [rows[at] for at in (5, 4, 0, 6, 2)]  # of both arrays and of none, in an order of their own
+    Image.new("RGB", (30, 30), (255, 255, 255)).save(rows[6].image)
+    found = read_photos(mixed, 16, cache)
+    assert sorted(decoded) == ["5.png", "6.png"]
+    assert found.kept == mixed and len(arrays(cache)) == 3
+    afresh = read_photos(mixed, 16, alone)
+    assert (found.photos == afresh.photos).all() and found.white.tolist() == afresh.white.tolist()
+    assert found.sides.tolist() == afresh.sides.tolist() == [[24, 32], [24, 32], [24, 32], [30, 30], [24, 32]]
+    decoded.clear()
+    read_photos(mixed, 16, cache)
+    read_photos(rows, 32, cache)
+    read_photos(rows[:1], 16, cache, fit="crop")
+    assert sorted(decoded) == sorted(["0.png", *(f"{i}.png" for i in range(7))]), "another size or fit is another photo"
+
+
+def test_a_changed_photo_is_decoded_anew_and_a_broken_one_tried_again(tmp_path: Path, decoded: list[str]) -> None:
+    rows = rows_in(tmp_path / "photos", 5)
+    rows[1].image.write_bytes(b"no photo")
+    read_photos(rows[:4], 16, tmp_path / "cache")
+    decoded.clear()
+    Image.new("RGB", (32, 32), (9, 9, 9)).save(rows[2].image)
+    found = read_photos(rows, 16, tmp_path / "cache")
+    assert sorted(decoded) == ["1.png", "2.png", "4.png"]
+    assert [row.sku for row in found.kept] == ["sku-0", "sku-2", "sku-3", "sku-4"]
+    assert found.photos[:, 8, 8, 0].tolist() == [0, 9, 15, 20]
+    assert [each.sku for each in found.unreadable] == ["sku-1"]
+
+
+def test_an_array_that_a_person_removed_is_made_again(tmp_path: Path, decoded: list[str]) -> None:
+    rows = rows_in(tmp_path / "photos", 4)
+    read_photos(rows[:3], 16, tmp_path / "cache")
+    for file in (tmp_path / "cache").glob("*.npy"):
+        file.unlink()
+    for some in (rows, rows[:3]):
+        assert read_photos(some, 16, tmp_path / "cache").photos[2, 8, 8].tolist() == [10, 100, 200]
+    assert sorted(decoded) == sorted([*(f"{i}.png" for i in range(3)), *(f"{i}.png" for i in range(4))])
+    assert len(arrays(tmp_path / "cache")) == 1, "the second is a part of the first"
+
+
 def test_two_products_may_share_a_photo(tmp_path: Path) -> None:
     first, second = rows_in(tmp_path / "photos", 2)
     twin = TrainRow("twin", "the same thing", "Things", "Blue", first.image)
@@ -174,9 +238,14 @@ photo_cache.cached_photos(sorted(Path("photos").iterdir()), 16, Path("cache"))
 """
 
 
+@pytest.mark.parametrize("half_there", [False, True])
 @pytest.mark.parametrize("killed_after", [".npy.part", ".json.part"])
-def test_a_process_that_dies_leaves_no_half_cache(tmp_path: Path, killed_after: str) -> None:
+def test_a_process_that_dies_leaves_no_half_cache(tmp_path: Path, killed_after: str, half_there: bool) -> None:
     rows = rows_in(tmp_path / "photos", 3)
+    if half_there:  # in the very form that the process will ask for: it copies one photo and decodes two
+        one = "from pathlib import Path; from catalog_gen.photo_cache import cached_photos as cached; "
+        one += "cached([Path('photos/1.png')], 16, Path('cache'))"
+        subprocess.run([sys.executable, "-c", one], cwd=tmp_path, env=dict(os.environ), check=True)
     code = [sys.executable, "-c", KILL, killed_after]
     assert subprocess.run(code, cwd=tmp_path, env=dict(os.environ), check=False).returncode == 9
     assert list((tmp_path / "cache").glob("*.part"))
@@ -185,13 +254,8 @@ def test_a_process_that_dies_leaves_no_half_cache(tmp_path: Path, killed_after: 
     assert not list((tmp_path / "cache").glob("*.part"))
 
 
-def test_two_at_once_decode_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_at_once_decode_once(tmp_path: Path, decoded: list[str]) -> None:
     rows = rows_in(tmp_path / "photos", 4)
-    opened: list[Path] = []
-    from catalog_gen import photo_cache
-
-    original = photo_cache.open_photo
-    monkeypatch.setattr(photo_cache, "open_photo", lambda path: opened.append(path) or original(path))
     results: list[int] = []
     tasks = [
         threading.Thread(target=lambda: results.append(len(load_photos(rows, 16, tmp_path / "cache")[0])))
@@ -201,7 +265,7 @@ def test_two_at_once_decode_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         task.start()
     for task in tasks:
         task.join()
-    assert results == [4, 4, 4] and len(opened) == 4
+    assert results == [4, 4, 4] and len(decoded) == 4
 
 
 def test_a_cache_that_cannot_be_made_is_said(tmp_path: Path) -> None:
@@ -231,7 +295,33 @@ def test_unreadable_photos_are_listed_and_counted_by_kind(tmp_path: Path) -> Non
     assert not file.exists()
 
 
-def test_a_split_by_sku(tmp_path: Path) -> None:
-    rows = [TrainRow(f"s{i}", "p", "c", "d", tmp_path) for i in range(5)]
-    train, held = split_by_sku(rows, {"s3", "s1", "elsewhere"})
-    assert [row.sku for row in train] == ["s0", "s2", "s4"] and [row.sku for row in held] == ["s1", "s3"]
+def test_a_rule_is_the_seed_and_the_largest_hash_held_out(tmp_path: Path) -> None:
+    """Written out with hashlib: of ten rows, the two whose hash is smallest, and the larger hash of them."""
+    rows = [TrainRow(f"s{i}", "p", "c", "d", tmp_path) for i in range(10)]
+    hashes = {row.sku: hashlib.sha256(b"3:" + row.sku.encode()).hexdigest() for row in rows}
+    first, second = sorted(hashes, key=lambda sku: hashes[sku])[:2]
+    rule = hold_out(rows, 1000, seed=3)
+    assert rule == HeldOut(3, hashes[second])
+    train, held = split_by(rows, rule)
+    assert {row.sku for row in held} == {first, second}
+    assert train == [row for row in rows if row.sku not in (first, second)]
+    assert split(rows, 1000, seed=3) == (train, held)
+
+
+def test_a_rule_says_the_same_of_a_row_whatever_stands_beside_it(tmp_path: Path) -> None:
+    rows = [TrainRow(f"s{i}", "p", "c", "d", tmp_path) for i in range(300)]
+    rule = hold_out(rows[:200], 30)
+    train, held = split_by(rows, rule)
+    assert [row for row in held if row in rows[:200]] == split(rows[:200], 30)[1]
+    assert len(held) > 30, "of later rows some lie below the threshold as well"
+    assert split_by(rows[150:], rule) == (
+        train[-len(split_by(rows[150:], rule)[0]) :],
+        [r for r in rows[150:] if r in held],
+    )
+
+
+def test_a_rule_of_nothing_holds_nothing_out(tmp_path: Path) -> None:
+    rows = [TrainRow(f"s{i}", "p", "c", "d", tmp_path) for i in range(4)]
+    assert hold_out(rows, 1000) == hold_out(rows * 9, 0) == HeldOut(0, "")
+    assert split_by(rows, HeldOut(0, "")) == (rows, [])
+    assert split_by(rows, HeldOut(0, "f" * 64)) == ([], rows)

@@ -32,8 +32,11 @@ def evaluate(
     rows: Annotated[int, typer.Option(min=1, help="At most this many held-out rows.")] = 1000,
     where: WhereFlag = None,
     candidates: Annotated[int, typer.Option(min=1, help="Pictures drawn a row; CLIP chooses.")] = 1,
+    truncation: Annotated[
+        float | None, typer.Option(help="0 to 1: how freely pictures are drawn. Default: the configured one.")
+    ] = None,
     held_out: Annotated[
-        int | None, typer.Option(min=1, help="Rows that training left out. Default: as the bundle says, else 1000.")
+        int | None, typer.Option(min=1, help="For a bundle that does not say which rows it left out: how many.")
     ] = None,
     view: Annotated[int | None, typer.Option(min=16, help="Size in px to judge at. Default: the generator's.")] = None,
     inception: Annotated[bool, typer.Option("--inception", help="Inception FID as well.")] = False,
@@ -51,7 +54,7 @@ def evaluate(
     from catalog_gen.pipeline.training_source import training_source
 
     style = start_log(False, verbose)
-    flags = {"database.url": database, "gan.model": gan, **columns_of_data(data, map_)}
+    flags = {"database.url": database, "gan.model": gan, "gan.truncation": truncation, **columns_of_data(data, map_)}
     settings = read_settings(config, flags)
     request = EvaluateRequest(
         out=out,

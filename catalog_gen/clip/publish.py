@@ -14,6 +14,7 @@ from catalog_gen.clip.polish import POLISH
 
 if TYPE_CHECKING:
     from catalog_gen.clip.train import ClipTrainConfig
+    from catalog_gen.training_data import HeldOut
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Trained:
     calibration: Mapping[str, Any]
     products: int
     seconds: float
+    rule: HeldOut
 
 
 def publish(out: Path, trained: Trained, text_folder: Path) -> Bundle:
@@ -44,6 +46,7 @@ def publish(out: Path, trained: Trained, text_folder: Path) -> Bundle:
         "threshold": calibration["threshold"],
         "calibration": dict(calibration),
         "metrics": dict(trained.metrics),
+        "held_out_rule": asdict(trained.rule),
         "training": asdict(config) | {"products": trained.products, "polish": asdict(POLISH)},
     }
     return save_bundle(

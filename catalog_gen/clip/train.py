@@ -12,7 +12,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from catalog_gen.clip.interrupt import stop_on_interrupt
 from catalog_gen.clip.polish import POLISH, Lessons, polish_head
 from catalog_gen.clip.publish import Trained, publish
 from catalog_gen.errors import BundleError, ConfigError
-from catalog_gen.training_data import TrainRow, load_photos, split, split_by_sku
+from catalog_gen.training_data import HeldOut, TrainRow, hold_out, load_photos, split_by
 
 logger = logging.getLogger(__name__)
 
@@ -111,13 +111,13 @@ def train_clip(
     work_dir: Path,
     config: ClipTrainConfig | None = None,
     should_stop: Callable[[], bool] = lambda: False,
-    held_out: Collection[str] | None = None,
+    rule: HeldOut | None = None,
 ) -> ClipTrainResult:
     """Train a product CLIP on `rows`, and write its bundle to the folder `out`.
 
     work_dir keeps the decoded photos, the features and the checkpoint; the same call again resumes from it, to the
     same result. `should_stop` is asked between steps; the first Ctrl-C has the same effect.
-    held_out: the skus to measure on and not to learn from; None: `split` chooses `config.held_out` of them.
+    rule: which rows to measure on and not to learn from; None: `config.held_out` of those that can be used.
     Raises ConfigError when there are too few usable rows or when work_dir holds another training's checkpoint, and
     BundleError when the pretrained parts (`catalog-gen[train]`) are not installed.
     """
@@ -125,10 +125,8 @@ def train_clip(
     started = time.monotonic()
     usable = [row for row in rows if row.prompt]
     photos, unreadable, kept = load_photos(usable, config.image_size, work_dir)
-    if held_out is None:
-        train_rows, held_rows = split(kept, config.held_out, config.seed)
-    else:
-        train_rows, held_rows = split_by_sku(kept, held_out)
+    rule = rule or hold_out(kept, config.held_out, config.seed)
+    train_rows, held_rows = split_by(kept, rule)
     if len(train_rows) < config.batch_size:
         raise ConfigError(
             f"{len(train_rows)} products with a photo and a prompt are fewer than one batch of {config.batch_size}",
@@ -152,7 +150,7 @@ def train_clip(
     held = features[:4, [place[row.sku] for row in held_rows]]
     metrics, calibration = evaluate(learner.image_head, learner.embed_prompts, held, held_rows)
     logger.info("held out: %s", json.dumps(metrics))
-    trained = Trained(model, model_config, config, metrics, calibration, len(train_rows), learner.seconds)
+    trained = Trained(model, model_config, config, metrics, calibration, len(train_rows), learner.seconds, rule)
     bundle = publish(out, trained, text_folder)
     return ClipTrainResult(True, bundle.path, bundle.hash, metrics, steps, time.monotonic() - started, unreadable)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from catalog_gen.bundles import Bundle, save_bundle
 from catalog_gen.gan.config import GanTrainConfig
 from catalog_gen.gan.generator import Generator
 from catalog_gen.gan.norms import ModulatedNorm
+from catalog_gen.training_data import HeldOut
 
 if TYPE_CHECKING:
     from catalog_gen.gan.run import Run
@@ -34,7 +35,8 @@ class Provenance:
     clip_hash: str = ""  # of the CLIP bundle whose embeddings it was trained on
     data: str = "the shop's own photos"
     photos: int = 0
-    held_out: int = 0  # products that training never saw, chosen by their skus and the seed
+    held_out: int = 0  # products that training never saw
+    rule: HeldOut | None = None  # which they are, by their skus
     notes: list[str] = field(default_factory=list)  # what was tried, how it was evaluated: one line of markdown each
 
 
@@ -44,6 +46,7 @@ def export_bundle(
     """Write the averaged generator to the bundle folder `out` (float16) and return the bundle."""
     config = run.config
     generator = settle_norms(copy.deepcopy(average), run.texts, config.seed)
+    rule = {} if provenance.rule is None else {"held_out_rule": asdict(provenance.rule)}
     return save_bundle(
         out,
         kind="gan",
@@ -55,6 +58,7 @@ def export_bundle(
             "held_out": provenance.held_out,
             "images_seen": run.images_seen,
             "measured": {name: round(value, 6) for name, value in measured.items()},
+            **rule,
         },
         weights=generator.state_dict(),
         card=card(run, provenance, measured),

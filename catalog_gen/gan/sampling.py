@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from catalog_gen.bundles import Bundle, load_bundle, load_into, read_weights
+from catalog_gen.cpu import has_fast_bf16
 from catalog_gen.errors import BundleError, CatalogGenError, UsageError
 from catalog_gen.gan.config import GeneratorConfig
 from catalog_gen.gan.generator import Generator
@@ -183,11 +184,7 @@ def _choose(precision: Precision, device: torch.device) -> Precision:
         return precision
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    return "bf16" if _cpu_has_bf16() else "fp32"
-
-
-def _cpu_has_bf16() -> bool:
-    return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+    return "bf16" if has_fast_bf16() else "fp32"
 
 
 def _probe(drawer: Drawer) -> None:

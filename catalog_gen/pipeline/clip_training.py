@@ -38,10 +38,9 @@ def train_clip_on_catalogue(
     if data.check_only:
         return found.report.describe(), EXIT_OK
     rows = [*found.train, *found.held_out]
-    held_out = {row.sku for row in found.held_out}
     stop = StopRequest()
     with stop_on_signals(stop):
-        result = train_clip(rows, out=out, work_dir=work_dir, config=config, should_stop=stop.asked, held_out=held_out)
+        result = train_clip(rows, out=out, work_dir=work_dir, config=config, should_stop=stop.asked, rule=found.rule)
     if not result.finished:
         return f"stopped after {result.steps} steps; the same command goes on from {work_dir}", EXIT_PARTIAL
     measured = ", ".join(f"{name} {value:.3f}" for name, value in result.metrics.items())

@@ -37,6 +37,7 @@ class DataReport:
     shorter one when cropped; `smallest`, `median` and `largest` are photos in the order of that side.
     near-duplicates: pairs of photos of different rows that look the same; groups: what the pairs connect.
     held_out_twins: held-out photos that look like one in training. dropped: left out of training for their twins.
+    held_out_missing: rows that were to be held out and are not, because a fine-tuning's bundle has learnt from them.
     """
 
     rows: int
@@ -57,6 +58,7 @@ class DataReport:
     duplicate_photos: int
     pairs_across: int
     held_out_twins: int
+    held_out_missing: int
     dropped: int
     kinds: dict[str, int]
     colours: dict[str, int]
@@ -109,6 +111,7 @@ class Measured:
     dropped: Mask
     duplicates: NearDuplicates
     refused: tuple[Unreadable, ...] = ()  # by an import, before
+    missing: int = 0  # rows that were to be held out as well, and that the bundle before has learnt from
 
     @property
     def train(self) -> Mask:
@@ -149,6 +152,7 @@ def report_on(measured: Measured, size: int, fit: Fit, few_photos: int = 0) -> D
         "duplicate_photos": int(members[members > 1].sum()),
         "pairs_across": duplicates.count_between(train, held_out),
         "held_out_twins": int((duplicates.resembling(train) & held_out).sum()),
+        "held_out_missing": measured.missing,
         "dropped": int(measured.dropped.sum()),
         "kinds": _tally(row.category for row in found.kept if row.category),
         "colours": _tally(row.colour for row in found.kept if row.colour),
@@ -181,6 +185,11 @@ def _advice(report: DataReport, few_photos: int) -> list[str]:
         (
             report.scaled_up > SOME * report.photos,
             f"{report.scaled_up:,} photos are smaller than {report.size} px: pictures will be as soft as they are",
+        ),
+        (
+            report.held_out_missing,
+            f"{report.held_out_missing:,} fewer rows are held out than asked for: a fine-tuning leaves out what its "
+            "bundle has left out, because it has learnt from all others",
         ),
         (
             report.pairs_across,

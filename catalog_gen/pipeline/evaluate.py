@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,9 @@ from catalog_gen.errors import Unavailable, UsageError
 from catalog_gen.gan.sampling import Drawer, load_drawer
 from catalog_gen.gan.sheet import pick_varied
 from catalog_gen.pipeline.evaluated import (
+    Drawing,
     Drawn,
+    Floats,
     Pixels,
     Side,
     SplitRequest,
@@ -129,10 +131,11 @@ def evaluate(settings: Settings, database: Database, request: EvaluateRequest) -
     judges = _Judges(network, clip, request.cache)
     view = request.view or int(bundle.config["generator"]["image_size"])
     wanted = SplitRequest(request.where, request.held_out, view, judges.cache)
-    train, held = load_sides(settings, database, bundle, wanted)
+    train, held, rule = load_sides(settings, database, bundle, wanted)
 
     drawer = None if request.pictures else _drawer(settings, clip, device)
-    drawn = _pictures(request, drawer, clip, held, view)
+    how = Drawing(request.candidates, settings.gan.truncation)
+    drawn = _pictures(request, drawer, clip, held, view, how)
     rows = [held.rows[place] for place in drawn.places]
     pictures, photos = judges.see(at_size(drawn.pixels, view)), judges.see(held.photos[drawn.places])
     reference = judges.learn(train, held, len(rows))
@@ -144,7 +147,9 @@ def evaluate(settings: Settings, database: Database, request: EvaluateRequest) -
     mean = measure(_repeat(judges.see(mean_picture(train.photos)), len(rows)), reference, asked)
     remarks = notes(reference, asked_of_pictures, len(rows), network.dim)
     if drawer is not None:
-        figures |= _variety(drawer, judges, rows, train, reference, view)
+        some = rows[:: max(1, len(rows) // VARIETY_PROMPTS)][:VARIETY_PROMPTS]
+        again = draw_again(drawer, clip, some, replace(how, candidates=VARIETY_DRAWS))
+        figures |= _variety(network(at_size(again, view)), some, train, reference)
         real["variety"], mean["variety"] = _exactly(1.0), _exactly(0.0)  # it is the real photos' that it is a share of
     if request.inception:
         remarks += _add_inception(figures, real, pictures.pixels, photos.pixels, train.photos)
@@ -152,9 +157,11 @@ def evaluate(settings: Settings, database: Database, request: EvaluateRequest) -
         "format": FORMAT,
         "name": bundle.name if drawer else str(request.pictures),
         "hash": bundle.hash if drawer else "",
-        "candidates": request.candidates if drawer else None,
+        "candidates": how.candidates if drawer else None,
+        "truncation": how.truncation if drawer else None,
         "rows": len(rows),
         "view": view,
+        "held_out_rule": str(rule),
         "held_out_photos": len(held.rows),
         "training_photos": len(train.rows),
         "reference_photos": len(reference.sample),
@@ -188,9 +195,11 @@ def _drawer(settings: Settings, clip: ClipModel, device: str) -> Drawer:
     return load_drawer(gan.model, clip.hash, device, gan.precision, gan.batch or None)
 
 
-def _pictures(request: EvaluateRequest, drawer: Drawer | None, clip: ClipModel, held: Side, view: int) -> Drawn:
+def _pictures(
+    request: EvaluateRequest, drawer: Drawer | None, clip: ClipModel, held: Side, view: int, how: Drawing
+) -> Drawn:
     if drawer is not None:
-        drawn = draw_rows(drawer, clip, held.rows, request.rows, request.candidates)
+        drawn = draw_rows(drawer, clip, held.rows, request.rows, how)
     else:
         assert request.pictures is not None
         drawn = read_folder(request.pictures, held.rows, view, request.rows)
@@ -214,14 +223,10 @@ def _exactly(value: float) -> Estimate:
     return Estimate(value, 0, value, value, 0.0)
 
 
-def _variety(
-    drawer: Drawer, judges: _Judges, rows: Sequence[TrainRow], train: Side, reference: Reference, view: int
-) -> dict[str, Estimate]:
-    some = rows[:: max(1, len(rows) // VARIETY_PROMPTS)][:VARIETY_PROMPTS]
-    pixels = at_size(draw_again(drawer, judges.clip, some, VARIETY_DRAWS), view)
-    features = unit(judges.network(pixels)).reshape(len(some), VARIETY_DRAWS, -1)
-    kinds = [row.category for row in train.rows]
-    found = variety(features, [row.category for row in some], reference.train, kinds)
+def _variety(features: Floats, rows: Sequence[TrainRow], train: Side, reference: Reference) -> dict[str, Estimate]:
+    """features: (B * VARIETY_DRAWS, D), of the rows' pictures one row after the other."""
+    drawn = unit(features).reshape(len(rows), VARIETY_DRAWS, -1)
+    found = variety(drawn, [row.category for row in rows], reference.train, [row.category for row in train.rows])
     return {"variety": found} if found else {}
 
 

@@ -21,17 +21,17 @@ from catalog_gen.config import Settings
 from catalog_gen.errors import PhotoError, UsageError
 from catalog_gen.gan.sampling import Drawer
 from catalog_gen.photos import letterbox, open_photo
+from catalog_gen.pipeline.held_out import evaluated_rule
 from catalog_gen.pipeline.training_source import training_rows
 from catalog_gen.pipeline.work import derive_seed, text_hash
 from catalog_gen.quality.evaluation import FEWEST_PICTURES
-from catalog_gen.training_data import TrainRow, load_photos, split
+from catalog_gen.training_data import HeldOut, TrainRow, load_photos, split_by
 
 log = logging.getLogger(__name__)
 
 Pixels = npt.NDArray[np.uint8]  # (N, S, S, 3) RGB
 Floats = npt.NDArray[np.float32]
 
-HELD_OUT = 1000  # of a bundle that does not say how many rows it left out
 MOST_TRAINING = 50_000  # photos that are looked at; their features are 256 MB
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 SEEDED_BY = "evaluation"  # in the place of the model's hash: every generator gets the same noise
@@ -60,7 +60,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class SplitRequest:
-    """Which rows: `held_out` None takes what the bundle says. view: px at which photos are judged."""
+    """Which rows. held_out: how many, for a bundle that does not say which. view: px at which photos are judged."""
 
     where: Where
     held_out: int | None
@@ -68,15 +68,18 @@ class SplitRequest:
     cache: Path
 
 
-def load_sides(settings: Settings, database: Database, bundle: Bundle, request: SplitRequest) -> tuple[Side, Side]:
-    """Return the training and the held-out side, as the training of `bundle` split the catalogue.
+def load_sides(
+    settings: Settings, database: Database, bundle: Bundle, request: SplitRequest
+) -> tuple[Side, Side, HeldOut]:
+    """Return the training and the held-out side, as the training of `bundle` split the catalogue, and by which rule.
 
-    All rows are split, and `where` comes after: nothing is called held-out that the generator may have seen.
-    Raises UsageError when a side has too few rows.
+    Held out are the rows that the bundle's rule names, whatever it was trained on beside them. For a bundle without a
+    rule all rows are split, and `where` comes after: nothing is called held-out that the generator may have seen.
+    Raises UsageError when a side has too few rows, or `held_out` is given and the bundle says which.
     """
-    seed = int(bundle.config.get("training", {}).get("seed", 0))
-    count = request.held_out or int(bundle.config.get("held_out", HELD_OUT))
-    train, held = split(training_rows(settings, database, ()), count, seed)
+    rows = training_rows(settings, database, ())
+    rule = evaluated_rule(bundle, rows, request.held_out)
+    train, held = split_by(rows, rule)
     if request.where:
         wanted = {row.sku for row in training_rows(settings, database, request.where)}
         train, held = ([row for row in side if row.sku in wanted] for side in (train, held))
@@ -92,20 +95,28 @@ def load_sides(settings: Settings, database: Database, bundle: Bundle, request: 
     fit = bundle.config.get("training", {}).get("fit", "letterbox")  # as the generator learnt to frame them
     photos, _, kept = load_photos(train, request.view, request.cache / "photos", fit=fit)
     held_photos, _, held_kept = load_photos(held, request.view, request.cache / "photos", fit=fit)
-    return Side(kept, photos), Side(held_kept, np.asarray(held_photos))
+    return Side(kept, photos), Side(held_kept, np.asarray(held_photos)), rule
 
 
-def draw_rows(drawer: Drawer, clip: ClipModel, rows: Sequence[TrainRow], count: int, candidates: int) -> Drawn:
-    """Return one picture for each of at most `count` of the rows: of `candidates` drawn, the one that CLIP likes best.
+@dataclass(frozen=True)
+class Drawing:
+    """How an evaluation draws: the pictures that CLIP chooses from, and how freely (`Drawer.draw`)."""
+
+    candidates: int = 1
+    truncation: float = 1.0
+
+
+def draw_rows(drawer: Drawer, clip: ClipModel, rows: Sequence[TrainRow], count: int, how: Drawing) -> Drawn:
+    """Return one picture for each of at most `count` of the rows: of the candidates drawn, the one CLIP likes best.
 
     The noise follows from the sku and its words, so every generator is asked the same.
     """
-    places = _some(len(rows), count)
+    places, candidates = _some(len(rows), count), how.candidates
     kept = []
     for start in range(0, len(places), _ROWS):
         some = [rows[place] for place in places[start : start + _ROWS]]
         texts = clip.embed_texts([row.prompt for row in some])
-        pictures = drawer.draw(np.repeat(texts, candidates, 0), _seeds(some, candidates))
+        pictures = drawer.draw(np.repeat(texts, candidates, 0), _seeds(some, candidates), how.truncation)
         if candidates > 1:
             vectors = clip.embed_images(pictures).reshape(len(some), candidates, -1)
             best = np.einsum("bcd,bd->bc", vectors, texts).argmax(1)
@@ -114,10 +125,11 @@ def draw_rows(drawer: Drawer, clip: ClipModel, rows: Sequence[TrainRow], count: 
     return Drawn(np.concatenate(kept), places, named=True)
 
 
-def draw_again(drawer: Drawer, clip: ClipModel, rows: Sequence[TrainRow], draws: int) -> Pixels:
-    """Return (B * draws, S, S, 3): `draws` pictures of each row's words, one after the other."""
+def draw_again(drawer: Drawer, clip: ClipModel, rows: Sequence[TrainRow], how: Drawing) -> Pixels:
+    """Return (B * candidates, S, S, 3): all the candidates of each row, one after the other."""
+    draws = how.candidates
     texts = np.repeat(clip.embed_texts([row.prompt for row in rows]), draws, 0)
-    pixels: Pixels = drawer.draw(texts, _seeds(rows, draws)).permute(0, 2, 3, 1).numpy()
+    pixels: Pixels = drawer.draw(texts, _seeds(rows, draws), how.truncation).permute(0, 2, 3, 1).numpy()
     return pixels
 
 

@@ -34,6 +34,7 @@ from catalog_gen.gan.settings import as_flags
 from catalog_gen.gan.sheet import Sheet, pick_varied, to_uint8
 from catalog_gen.gan.space import SPACE, Space, read_space
 from catalog_gen.gan.train import GanTrainResult, Measure, TrainContext, data_key, train_gan
+from catalog_gen.pipeline.held_out import derived_rule, stated_rule
 from catalog_gen.pipeline.models import choose_device
 from catalog_gen.pipeline.signals import StopRequest, stop_on_signals
 from catalog_gen.pipeline.training_data import DataChoices, DataPlan, TrainingData, prepare_data
@@ -41,7 +42,7 @@ from catalog_gen.pipeline.training_source import training_rows
 from catalog_gen.quality.evaluation import FEWEST_PICTURES
 from catalog_gen.quality.lite1 import Lite1Features
 from catalog_gen.quality.monitor import Monitor
-from catalog_gen.training_data import TrainRow, load_photos
+from catalog_gen.training_data import HeldOut, TrainRow, load_photos
 
 log = logging.getLogger(__name__)
 
@@ -97,9 +98,13 @@ def train_gan_on_rows(settings: Settings, database: Database, request: GanReques
         start = load_bundle(request.start_from, "gan") if request.start_from else None
         config = base_config(device, request.given, start)
         with in_turn():
-            found = prepare_data(training_rows(settings, database, request.where), _plan(request, config), data)
+            rows = training_rows(settings, database, request.where)
+            rule = _rule_before(settings, database, start)
+            found = prepare_data(rows, replace(_plan(request, config), rule=rule), data)
         if data.check_only:
             return Trained(found.report.describe() if world()[0] == 0 else "")
+        if not found.train:
+            raise UsageError("no row is left to learn from: its bundle held them all out", where="--from")
         config = few_photo_recipe(config, len(found.train), request.given)
         clip = load_clip(settings.clip.model, device, pretrained=settings.clip.pretrained or None)
         config = _for_clip(config, clip, start)
@@ -162,6 +167,19 @@ def _plan(request: GanRequest, config: GanTrainConfig) -> DataPlan:
     )
 
 
+def _rule_before(settings: Settings, database: Database, start: Bundle | None) -> HeldOut | None:
+    """Return which rows the bundle that a fine-tuning starts from was not shown, None when there is no such bundle."""
+    if start is None:
+        return None
+    rule = stated_rule(start)
+    if rule is None:
+        rule = derived_rule(start, training_rows(settings, database, ()))
+        log.warning(
+            "the bundle %s does not say which rows it left out: taken for those of a training on all rows", start.name
+        )
+    return rule
+
+
 def _for_clip(config: GanTrainConfig, clip: ClipModel, start: Bundle | None) -> GanTrainConfig:
     if start is None:
         shape = config.generator.model_copy(update={"text_dim": clip.embed_dim})
@@ -203,7 +221,8 @@ def _lessons(
         name=request.out.name,
         clip_hash=clip.hash,
         photos=len(found.train),
-        held_out=request.held_out,
+        held_out=len(found.held_out),
+        rule=found.rule,
         notes=[f"Started from the bundle {start.name}@{start.hash[:12]}"] if start is not None else [],
     )
     embeddings = np.asarray(clip.embed_texts([row.prompt for row in found.train]))

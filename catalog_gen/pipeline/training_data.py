@@ -16,11 +16,14 @@ from catalog_gen.pipeline.training_source import make_work_dir
 from catalog_gen.quality.near_groups import NearDuplicates, near_duplicates
 from catalog_gen.quality.phash import colour_layout, phash
 from catalog_gen.training_data import (
+    HeldOut,
     TrainRow,
     Unreadable,
     describe_kinds,
+    hold_out,
+    most_held_out,
     read_photos,
-    split,
+    split_by,
     write_unreadable,
 )
 
@@ -40,7 +43,8 @@ class DataChoices:
 class DataPlan:
     """How a trainer wants its photos (size in px, cached in `cache_dir`) and its split.
 
-    few_photos: below how many the trainer has a recipe of its own; 0: never.
+    few_photos: below how many the trainer has a recipe of its own; 0: never. rule: of the bundle that a fine-tuning
+    starts from, instead of `held_out` and `seed`: what the bundle has learnt from is not held out afterwards.
     """
 
     size: int
@@ -51,15 +55,17 @@ class DataPlan:
     fit: Fit = "letterbox"
     workers: int = 2
     few_photos: int = 0
+    rule: HeldOut | None = None
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Rows with usable photos, split, and the report on them."""
+    """Rows with usable photos, split by `rule`, and the report on them."""
 
     train: list[TrainRow]
     held_out: list[TrainRow]
     report: DataReport
+    rule: HeldOut
 
 
 def prepare_data(rows: Sequence[TrainRow], plan: DataPlan, choices: DataChoices) -> TrainingData:
@@ -67,18 +73,20 @@ def prepare_data(rows: Sequence[TrainRow], plan: DataPlan, choices: DataChoices)
 
     Writes data.json, data.png and (when photos are unusable) unreadable.csv into the work folder, and logs the report
     unless the caller is to print it (`check_only`). With `drop_duplicates`, one photo of each group of near-duplicates
-    stays in training, and none that looks like a held-out one.
+    stays in training, and none that looks like a held-out one. Neither they nor unreadable photos move the split.
     Raises ConfigError when no photo can be read, Unavailable when a folder cannot be written or matplotlib is missing.
     """
     make_work_dir(plan.work_dir)
-    train_rows, held_rows = split(rows, plan.held_out, plan.seed)
+    rule = plan.rule or hold_out(rows, plan.held_out, plan.seed)
+    train_rows, held_rows = split_by(rows, rule)
     # In this order both sides are runs of the cached array, and a trainer that loads one of them copies nothing.
     found = read_photos([*train_rows, *held_rows], plan.size, plan.cache_dir, plan.workers, plan.fit)
     skus = {row.sku for row in held_rows}
     held_out = np.array([row.sku in skus for row in found.kept], np.bool_)
     duplicates = near_duplicates(phash(found.photos), colour_layout(found.photos))
     dropped = to_drop(duplicates, held_out) if choices.drop_duplicates else np.zeros(len(held_out), np.bool_)
-    measured = Measured(found, held_out, dropped, duplicates, choices.refused)
+    missing = max(0, most_held_out(len(rows), plan.held_out) - len(held_rows))  # only a given rule leaves too few
+    measured = Measured(found, held_out, dropped, duplicates, choices.refused, missing)
     report = report_on(measured, plan.size, plan.fit, plan.few_photos)
 
     unusable = [*choices.refused, *found.unreadable]
@@ -93,7 +101,7 @@ def prepare_data(rows: Sequence[TrainRow], plan: DataPlan, choices: DataChoices)
         log.info("  pictures: %s", plan.work_dir / "data.png")
     kept = zip(found.kept, measured.train, strict=True)
     held = zip(found.kept, held_out, strict=True)
-    return TrainingData([row for row, stays in kept if stays], [row for row, is_held in held if is_held], report)
+    return TrainingData([row for row, stays in kept if stays], [row for row, is_held in held if is_held], report, rule)
 
 
 def to_drop(duplicates: NearDuplicates, held_out: Mask) -> Mask:

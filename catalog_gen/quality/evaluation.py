@@ -33,7 +33,9 @@ from catalog_gen.quality.words import CHOICES, clip_similarity, r_precision
 
 Floats = npt.NDArray[np.float32]
 
-ALIKE = ("rows", "view", "candidates", "training_photos", "features")  # of a document, for its figures to compare
+# Of a document, for its figures to compare:
+ALIKE = ("rows", "view", "candidates", "truncation", "held_out_rule", "training_photos", "features")
+UNSAID = "unsaid"  # by an earlier version's document
 FEWEST_PICTURES = 2 * DENSITY_K + 2  # below, not even the neighbourhoods mean anything
 
 
@@ -221,9 +223,10 @@ def set_beside(document: dict[str, Any], earlier: dict[str, Any], dim: int) -> N
         if row["pictures"] and then:
             row["change"] = verdict(columns[row["name"]], Estimate(**row["pictures"]), Estimate(**then), dim)
     document["earlier"] = {"name": earlier["name"], "hash": earlier["hash"]}
-    unlike = [name for name in ALIKE if document[name] != earlier[name]]
+    unlike = [(name, document[name], earlier.get(name, UNSAID)) for name in ALIKE]
+    unlike = [(name, here, there) for name, here, there in unlike if here != there]
     if unlike:
-        said = ", ".join(f"{name} {document[name]} here and {earlier[name]} there" for name in unlike)
+        said = ", ".join(f"{name} {here} here and {there} there" for name, here, there in unlike)
         document["notes"].append(f"Earlier figures were not measured alike: {said}.")
 
 

@@ -20,6 +20,7 @@ from torch import nn
 from tqdm import tqdm
 
 from catalog_gen.clip.data import fold_norms, load_pretrained_trunk, normalise, resize
+from catalog_gen.cpu import has_fast_bf16
 
 Pictures = npt.NDArray[np.uint8]  # (N, S, S, 3) RGB
 Floats = npt.NDArray[np.float32]
@@ -53,8 +54,7 @@ class Lite1Features:
         network.eval().requires_grad_(False)
         fold_norms(network)
         if precision == "auto":
-            fast = device != "cpu" or torch.cpu.get_capabilities().get("avx512_bf16", False)
-            precision = "bf16" if fast else "fp32"
+            precision = "bf16" if device != "cpu" or has_fast_bf16() else "fp32"
         self.name = f"EfficientNet-Lite1 (ImageNet), pooled, {INPUT_SIZE} px, {precision}"
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         self._device = torch.device(device)

@@ -61,6 +61,8 @@ def headline(document: Document) -> str:
     name = f"{document['name']} ({document['hash'][:12]})" if document["hash"] else document["name"]
     each = document["candidates"]
     how = "" if each is None else ", one picture each" if each == 1 else f", best of {each} by CLIP"
+    truncation = document.get("truncation", 1.0)
+    how += f", truncation {truncation:g}" if truncation not in (None, 1.0) else ""
     return (
         f"{name}: {document['rows']:,} held-out rows{how}, seen at {document['view']} px;"
         f" {document['training_photos']:,} training photos; {document['features']}"

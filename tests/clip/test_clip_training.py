@@ -13,11 +13,12 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
+from catalog_gen.bundles import load_bundle
 from catalog_gen.clip.evaluate import calibrate, retrieval
 from catalog_gen.clip.model import load_clip
 from catalog_gen.clip.train import ClipTrainConfig, ClipTrainResult, info_nce, train_clip
 from catalog_gen.errors import ConfigError
-from catalog_gen.training_data import TrainRow
+from catalog_gen.training_data import TrainRow, hold_out
 
 COLOURS = ("red", "green", "blue", "yellow")
 SHAPES = ("ball", "box")
@@ -77,6 +78,8 @@ def test_a_stopped_training_goes_on_to_the_very_same_model(rows: list[TrainRow],
     assert last.hash == whole.hash
     clip = load_clip(str(last.bundle))
     assert clip.hash == whole.hash and clip.score_size == 48 and clip.threshold is not None
+    stated = load_bundle(str(last.bundle), "clip").config["held_out_rule"]
+    assert stated == {"seed": 0, "up_to": hold_out(rows, 8).up_to} and whole.metrics["held_out"] == 8
     assert set(whole.metrics) >= {"photo_r1", "photo_r10", "score_r1", "score_median_rank", "held_out"}
 
 

@@ -6,6 +6,7 @@ import builtins
 import importlib
 import json
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ from catalog_gen.cli import run
 from catalog_gen.config import Settings, load_settings
 from catalog_gen.pipeline import evaluated
 from catalog_gen.pipeline.evaluate import EvaluateRequest, Evaluation
-from catalog_gen.pipeline.evaluated import SplitRequest, at_size, load_sides, mean_picture, read_folder
+from catalog_gen.pipeline.evaluated import Drawing, SplitRequest, at_size, load_sides, mean_picture, read_folder
 from catalog_gen.pipeline.training_source import training_rows
-from catalog_gen.training_data import TrainRow
+from catalog_gen.training_data import TrainRow, hold_out
 from pipeline.shop_folder import write_shop
 from quality.studio import SHAPES, studio_photo
 
@@ -86,10 +87,11 @@ def test_every_flag_reaches_what_it_names(tmp_path: Path, monkeypatch: pytest.Mo
     flags = (
         f"--data {tmp_path}/shop --map sku=id --map title=words --map category=kind "
         f"--out {tmp_path}/o --gan my-gan --pictures {tmp_path}/p --rows 7 --where colour=red --candidates 3 "
-        f"--held-out 9 --view 32 --inception --compare {tmp_path}/e.json --work-dir {tmp_path}/w --verbose"
+        f"--truncation 0.4 --held-out 9 --view 32 --inception --compare {tmp_path}/e.json --work-dir {tmp_path}/w "
+        "--verbose"
     )
     assert run(["evaluate", *flags.split(), *where]) == 0
-    assert seen["settings"].gan.model == "my-gan"
+    assert seen["settings"].gan.model == "my-gan" and seen["settings"].gan.truncation == 0.4
     assert [row.sku for row in seen["rows"]] == ["p0", "p2"]
     assert (tmp_path / "w" / "data.sqlite3").exists()
     assert seen["request"] == EvaluateRequest(
@@ -136,9 +138,13 @@ def test_a_generator_is_measured_between_its_bounds(
     for name, row in same.items():
         assert row["pictures"] == row["earlier"] == found[name]["pictures"], "words, seeds and judges are the same"
         assert row["change"] == ("biased: few pictures" if name == "fd" else "too small to tell")
-    assert evaluate(shop, tmp_path / "third", *again, "--rows", "14", "--candidates", "2") == 0
-    assert "not measured alike: rows 14 here and 20 there, candidates 2 here and 1 there" in capsys.readouterr().out
-    assert "best of 2 by CLIP" in (tmp_path / "third" / "evaluation.md").read_text("utf-8")
+    more = ["--rows", "14", "--candidates", "2", "--truncation", "0"]
+    assert evaluate(shop, tmp_path / "third", *again, *more) == 0
+    unlike = "rows 14 here and 20 there, candidates 2 here and 1 there, truncation 0.0 here and 1.0 there"
+    assert f"not measured alike: {unlike}" in capsys.readouterr().out.replace("\n  ", " ")
+    assert "best of 2 by CLIP, truncation 0, seen" in (tmp_path / "third" / "evaluation.md").read_text("utf-8")
+    assert figures(tmp_path / "third")["variety"]["pictures"]["value"] == 0, "every draw is the mean of its words"
+    assert json.loads((tmp_path / "first" / "evaluation.json").read_text("utf-8"))["truncation"] == 1.0
 
 
 def test_photos_in_a_folder_measure_as_photos(shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -225,14 +231,22 @@ def test_the_split_is_the_training_s_whatever_is_asked_for(
     settings = load_settings(shop / "catalog-gen.toml", env={})
     database = open_database(settings.database.url)
     bundle = load_bundle(str(tiny_gan), "gan")
-    train, held = load_sides(settings, database, bundle, SplitRequest((), None, 32, tmp_path))
+    train, held, rule = load_sides(settings, database, bundle, SplitRequest((), None, 32, tmp_path))
     assert (len(train.rows), len(held.rows)) == (ROWS - HELD_OUT, HELD_OUT)
     assert train.photos.shape == (80, 32, 32, 3) and held.photos.shape == (20, 32, 32, 3)
-    some_train, some_held = load_sides(
+    some_train, some_held, same_rule = load_sides(
         settings, database, bundle, SplitRequest((("colour", "red"),), None, 32, tmp_path)
     )
+    assert rule == same_rule == hold_out([*train.rows, *held.rows], 1000)
     assert [row.sku for row in some_held.rows] == [row.sku for row in held.rows if row.colour == "red"]
     assert [row.sku for row in some_train.rows] == [row.sku for row in train.rows if row.colour == "red"]
+
+    learnt_red = hold_out([*some_train.rows, *some_held.rows], 1000, seed=5)  # of a training with --where colour=red
+    stated = replace(bundle, config=bundle.config | {"held_out_rule": asdict(learnt_red)})
+    train, held, rule = load_sides(settings, database, stated, SplitRequest((), None, 32, tmp_path))
+    assert rule == learnt_red and len([row for row in held.rows if row.colour == "red"]) == 10
+    assert {row.colour for row in held.rows} == {"red", "blue"} and len(train.rows) + len(held.rows) == ROWS
+    assert all(row in learnt_red for row in held.rows) and not any(row in learnt_red for row in train.rows)
     database.dispose()
 
 
@@ -260,14 +274,14 @@ def test_candidates_are_chosen_by_clip(monkeypatch: pytest.MonkeyPatch, tmp_path
             return np.eye(3, dtype=np.float32)[pictures[:, 0, 0, 0].numpy()]
 
     class Drawer:
-        def draw(self, texts: np.ndarray, seeds: np.ndarray) -> torch.Tensor:
-            assert len(set(seeds.tolist())) == len(seeds) == len(texts)
+        def draw(self, texts: np.ndarray, seeds: np.ndarray, truncation: float) -> torch.Tensor:
+            assert len(set(seeds.tolist())) == len(seeds) == len(texts) and truncation == 0.5
             levels = torch.arange(len(seeds)) % 3
             return levels.to(torch.uint8)[:, None, None, None].expand(-1, 3, 4, 4)
 
     monkeypatch.setattr(evaluated, "_ROWS", 2)
     rows = [TrainRow(f"s{index}", str(wanted), "", "", tmp_path) for index, wanted in enumerate((2, 0, 1))]
-    drawn = evaluated.draw_rows(Drawer(), Clip(), rows, 10, 3)  # type: ignore[arg-type]
+    drawn = evaluated.draw_rows(Drawer(), Clip(), rows, 10, Drawing(3, 0.5))  # type: ignore[arg-type]
     assert drawn.pixels[:, 0, 0, 0].tolist() == [2, 0, 1] and drawn.places == [0, 1, 2]
 
 

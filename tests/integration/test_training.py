@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -58,6 +59,10 @@ def arguments(shop: Path, folder: Path, *more: str, name: str = "bundle") -> lis
     return ["train", "gan", *paths, "--batch", "4", "--held-out", "14", *more]
 
 
+def by_hash(sku: str) -> str:
+    return hashlib.sha256(f"0:{sku}".encode()).hexdigest()
+
+
 def measured(folder: Path) -> list[dict[str, object]]:
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
     return [line for line in lines if line["kind"] == "measure"]
@@ -87,7 +92,7 @@ def test_a_bundle_is_fine_tuned_for_one_category(
     off = ["--set", "watch.measure_every=0"]
     assert run(arguments(shop, tmp_path, *SMALL, *off, "--images", "8", name="first")) == 0
     first = str(tmp_path / "first")
-    tuning = ["--from", first, "--where", "category=Shoes", "--images", "4", *off]
+    tuning = ["--from", first, "--where", "category=Shoes", "--images", "4", "--seed", "5", *off]
     assert run(arguments(shop, tmp_path, *tuning, "--set", "optimiser.g_lr=1e-6", name="shoes")) == 0
     before, after = load_bundle(first, "gan"), load_bundle(str(tmp_path / "shoes"), "gan")
     assert before.config["generator"] == after.config["generator"] and before.hash != after.hash
@@ -96,8 +101,20 @@ def test_a_bundle_is_fine_tuned_for_one_category(
     for name in weights:  # a step at a rate of a millionth stays where the bundle was
         torch.testing.assert_close(old[name].float(), new[name].float(), atol=1e-4, rtol=1e-2)
     card = (tmp_path / "shoes" / "CARD.md").read_text("utf-8")
-    assert f"Started from the bundle first@{before.hash[:12]}" in card and "; 28 photos were used" in card
+    shoes = [f"p{number}" for number in range(0, ROWS, 2)]
+    ranked = sorted((f"p{number}" for number in range(ROWS)), key=by_hash)
+    held = [sku for sku in shoes if sku in ranked[:14]]
+    rule = {"seed": 0, "up_to": by_hash(ranked[13])}
+    assert before.config["held_out_rule"] == after.config["held_out_rule"] == rule, "also with another seed"
+    assert after.config["held_out"] == len(held) and after.config["training"]["seed"] == 5
+    assert f"Started from the bundle first@{before.hash[:12]}" in card
+    assert f"; {len(shoes) - len(held)} photos were used" in card
+    report = json.loads((tmp_path / "work-shoes" / "data.json").read_text("utf-8"))
+    assert report["held_out"] == len(held) and report["held_out_missing"] == max(0, 7 - len(held))
     capsys.readouterr()
+    one = ["--from", first, "--images", "4", "--where", f"sku={ranked[0]}", *off]
+    assert run(arguments(shop, tmp_path, *one, name="one")) == 64
+    assert "no row is left to learn from: its bundle held them all out" in capsys.readouterr().err
     assert run(arguments(shop, tmp_path, *tuning, "--set", "generator.norm=adaptive", name="no")) == 64
     assert "generator.norm is the bundle's own" in capsys.readouterr().err
 
