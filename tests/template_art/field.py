@@ -92,7 +92,7 @@ def _resize(image: Field, factor: float, shape: tuple[int, ...] = ()) -> Field:
 
 
 def focus(image: Field, radius: Field, levels: tuple[float, ...] = (0, 2, 5, 12, 26)) -> Field:
-    """Return the image blurred by `radius` (H, W) pixels, which differs from place to place: a lens's depth of field."""
+    """Return the image blurred by `radius` (H, W) pixels, from place to place another: depth of field."""
     result = np.zeros_like(image)
     stack = [blur(image, level) for level in levels]
     for low, high, near, far in zip(levels, levels[1:], stack, stack[1:], strict=False):
