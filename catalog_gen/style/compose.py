@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from catalog_gen.errors import RowError
 from catalog_gen.style.layout import Box, Known, Pose, find_pose, product_box
-from catalog_gen.style.light import blur, hex_colour, pixels, resize, to_light, to_srgb
+from catalog_gen.style.light import blur, enlarge, hex_colour, pixels, to_light, to_srgb
 from catalog_gen.style.shadow import shade
 from catalog_gen.style.template import Template
 from catalog_gen.style.template_config import Background, Frame, Logo, Output, Text
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 GRAIN = 0.006  # of film, over the scene: without it, smooth gradients show their steps after JPEG
+MARGIN = 3  # px round a cut-out that Lanczos looks at
 SHARPEN = 0.35  # of the unsharp mask where a small photo was scaled up
 
 
@@ -128,17 +129,19 @@ def _scaled(alpha: Floats, rgb: Floats, box: Box) -> tuple[Floats, Floats]:
     and a texture without its finest detail: the edge is drawn in to the square root of that, and a light unsharp mask
     lifts the texture.
     """
-    scale = box.width / alpha.shape[1]
-    large = resize(alpha, box.width, box.height)
-    colour = resize(rgb * alpha[..., None], box.width, box.height)
-    plain = resize(rgb, box.width, box.height)
+    scale, solid = box.width / alpha.shape[1], _is_opaque(alpha)
+    alpha = np.pad(alpha, MARGIN)
+    rgb = np.pad(rgb, ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), mode="edge")
+    large = enlarge(alpha, box.width, box.height, MARGIN)
+    colour = enlarge(rgb * alpha[..., None], box.width, box.height, MARGIN)
+    plain = enlarge(rgb, box.width, box.height, MARGIN)
     share = np.clip(large, 0, 1)[..., None]
     colour = np.where(share > 0.05, colour / np.maximum(share, 0.05), plain)
     if scale > 1.2:
         radius = 0.45 * scale
         colour = colour + SHARPEN * min(1.0, (scale - 1.2) / 1.5) * (colour - _soft(colour, radius))
         steep = np.sqrt(scale)
-        large = np.where(large > 0.98, 1.0, (large - 0.5) * steep + 0.5) if _is_opaque(alpha) else large
+        large = np.where(large > 0.98, 1.0, (large - 0.5) * steep + 0.5) if solid else large
     return np.clip(large, 0, 1).astype(np.float32), np.clip(colour, 0, 1).astype(np.float32)
 
 
@@ -214,7 +217,7 @@ def _gap(text: Text, output: Output) -> float:
 
 
 def _fitted_logo(template: Template, logo: Logo, output: Output) -> Image.Image:
-    image = template.logo_image().convert("RGBA")
+    image = template.logo_image(logo)
     width = max(1, round(logo.width * output.width))
     return image.resize((width, max(1, round(image.height * width / image.width))), Image.Resampling.LANCZOS)
 

@@ -42,12 +42,16 @@ def contrast(first: Floats | float, second: Floats | float) -> Floats:
     return np.asarray((high + 0.05) / (low + 0.05), dtype=np.float32)
 
 
-def resize(image: Floats, width: int, height: int) -> Floats:
-    """Return (H, W) or (H, W, C) at another size by Lanczos; values may go a little over and under."""
+def enlarge(image: Floats, width: int, height: int, margin: int) -> Floats:
+    """Return (H, W) or (H, W, C) at another size by Lanczos; values may go a little over and under.
+
+    margin: pixels round the image that are looked at, so that its edges are scaled as its middle is, and not kept.
+    """
     if image.ndim == 2:
         plane = Image.fromarray(np.ascontiguousarray(image, dtype=np.float32))
-        return np.asarray(plane.resize((width, height), Image.Resampling.LANCZOS), dtype=np.float32)
-    return np.stack([resize(image[..., c], width, height) for c in range(image.shape[2])], axis=-1)
+        inner = (margin, margin, plane.width - margin, plane.height - margin)
+        return np.asarray(plane.resize((width, height), Image.Resampling.LANCZOS, box=inner), dtype=np.float32)
+    return np.stack([enlarge(image[..., c], width, height, margin) for c in range(image.shape[2])], axis=-1)
 
 
 def blur(plane: Floats, sigma: float) -> Floats:
@@ -57,11 +61,11 @@ def blur(plane: Floats, sigma: float) -> Floats:
     height, width = plane.shape
     if sigma > 8:  # nothing finer than the Gaussian is left, so that a smaller picture holds it all
         factor = int(sigma // 3)
-        small = Image.fromarray(np.ascontiguousarray(plane, dtype=np.float32)).resize(
-            (max(2, -(-width // factor)), max(2, -(-height // factor))), Image.Resampling.BOX
-        )
-        soft = Image.fromarray(blur(np.asarray(small, dtype=np.float32), sigma / factor))
-        return np.asarray(soft.resize((width, height), Image.Resampling.BICUBIC), dtype=np.float32)
+        padded = np.pad(plane, ((0, -height % factor), (0, -width % factor)), mode="edge")
+        rows, columns = (side // factor for side in padded.shape)
+        small = padded.reshape(rows, factor, columns, factor).mean(axis=(1, 3))
+        soft = Image.fromarray(blur(small, sigma / factor)).resize(padded.shape[::-1], Image.Resampling.BICUBIC)
+        return np.asarray(soft, dtype=np.float32)[:height, :width]
     reach = int(np.ceil(3 * sigma))
     kernel = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma**2)).astype(np.float32)
     kernel /= kernel.sum()

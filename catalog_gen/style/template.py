@@ -8,17 +8,17 @@ winter/
 from __future__ import annotations
 
 import difflib
-import functools
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageFont
 
 from catalog_gen.errors import TemplateError, TemplateProblem
-from catalog_gen.style.template_config import Background, Output, TemplateConfig, Text
+from catalog_gen.style.template_config import Background, Logo, Output, TemplateConfig, Text
 from catalog_gen.style.template_faults import parse_template
 from catalog_gen.style.template_files import CONFIG, find_font, open_template_image, used_files
 
@@ -40,6 +40,7 @@ class Template:
     path: Path
     config: TemplateConfig
     hash: str
+    digests: Mapping[str, str] = field(repr=False)  # sha256 of every file it uses, as it was when it was read
 
     def output(self, name: str) -> Output:
         """Return the output of that name. Raises KeyError."""
@@ -59,7 +60,7 @@ class Template:
             "engine": [config.engine, config.bundle, config.features],
             "amount": [config.strength, config.product_strength, config.keep_colours],
             "sections": [[type(section).__name__, self._plain(section.model_dump())] for section in here],
-            "style": [[style.weight / _total(config), self._digest(style.image)] for style in config.style],
+            "style": [[style.weight / _total(config), self.digests[style.image]] for style in config.style],
             "output": output.model_dump(exclude={"name", "aspect"}),
         }
         return _sha256(json.dumps(content, sort_keys=True).encode())
@@ -68,10 +69,9 @@ class Template:
         """Return the background's image, RGB. Raises TemplateError when its file has gone or was damaged since."""
         return self._open(background.image, "background.image").convert("RGB")
 
-    def logo_image(self) -> Image.Image:
+    def logo_image(self, logo: Logo) -> Image.Image:
         """Return the logo, RGBA. Raises TemplateError when its file has gone or was damaged since."""
-        assert self.config.logo is not None
-        return self._open(self.config.logo.image, "logo.image")
+        return self._open(logo.image, "logo.image").convert("RGBA")
 
     def font(self, text: Text, size: int) -> ImageFont.FreeTypeFont:
         """Return the text's font at `size` pixels an em."""
@@ -98,9 +98,6 @@ class Template:
     def _open(self, name: str, key: str) -> Image.Image:
         return open_template_image(self.path, name, key)
 
-    def _digest(self, name: str) -> str:
-        return _file_sha256(self.path / name)
-
     def _plain(self, values: dict[str, Any]) -> dict[str, Any]:
         """The values with colours looked up and files as their hashes: what counts, not how it is called."""
         plain = {}
@@ -108,9 +105,9 @@ class Template:
             if key in ("colour", "colours"):
                 value = [self.config.colour(name) for name in ([value] if isinstance(value, str) else value)]
             elif key == "image" and value:
-                value = self._digest(value)
+                value = self.digests[value]
             elif key == "font":
-                value = _file_sha256(find_font(self.path, value))
+                value = self.digests[value]
             if key != "outputs":
                 plain[key] = value
         return plain
@@ -123,7 +120,8 @@ def load_template(spec: str, own: Path | None = None) -> Template:
     """
     folder = _find(spec, own)
     config = parse_template(folder)
-    return Template(folder.name, folder, config, _whole_hash(folder, config))
+    digests = {name: _sha256(file.read_bytes()) for name, file in used_files(folder, config)}
+    return Template(folder.name, folder, config, _whole_hash(config, digests), digests)
 
 
 def shipped_templates() -> list[str]:
@@ -155,8 +153,7 @@ def _find(spec: str, own: Path | None) -> Path:
     raise TemplateError([TemplateProblem(spec, "", "is no template's name and no folder")], hint=hint)
 
 
-def _whole_hash(folder: Path, config: TemplateConfig) -> str:
-    files = {key: _file_sha256(file) for key, file in used_files(folder, config)}
+def _whole_hash(config: TemplateConfig, files: Mapping[str, str]) -> str:
     aspects = {
         name: {aspect: part.model_dump(mode="json") for aspect, part in section.aspects.items()}
         for name, section in (
@@ -166,7 +163,7 @@ def _whole_hash(folder: Path, config: TemplateConfig) -> str:
             *((f"overlay[{n}]", part) for n, part in enumerate((config.frame, config.logo, *config.text)) if part),
         )
     }
-    content = {"layout": LAYOUT, "config": config.model_dump(mode="json"), "aspects": aspects, "files": files}
+    content = {"layout": LAYOUT, "config": config.model_dump(mode="json"), "aspects": aspects, "files": dict(files)}
     return _sha256(json.dumps(content, sort_keys=True).encode())
 
 
@@ -176,13 +173,3 @@ def _total(config: TemplateConfig) -> float:
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _file_sha256(file: Path) -> str:
-    stat = file.stat()
-    return _read_sha256(file, stat.st_mtime_ns, stat.st_size)
-
-
-@functools.lru_cache(maxsize=256)
-def _read_sha256(file: Path, changed: int, size: int) -> str:
-    return _sha256(file.read_bytes())

@@ -121,9 +121,9 @@ def _images(template: Template) -> Iterator[tuple[str, str]]:
                 key = _key("background", output, output.aspect in config.background.aspects) + ".image"
                 yield key, f"{background.image} is {width}x{height}, enlarged {scale:.1f} times for {output.name}"
     if config.logo is not None:
-        width = template.logo_image().width
         for output in config.output:
-            needed = config.logo.at(output.aspect).width * output.width
+            logo = config.logo.at(output.aspect)
+            width, needed = template.logo_image(logo).width, logo.width * output.width
             if config.logo.is_on(output.name) and needed > MOST_ENLARGED * width:
                 yield "logo.image", f"is {width} px wide, and {output.name} shows it {needed:.0f} px wide"
 

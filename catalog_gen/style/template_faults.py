@@ -106,8 +106,8 @@ def _references(folder: Path, config: TemplateConfig) -> list[tuple[str, str]]:
     images = [(f"style[{n}].image", style.image) for n, style in enumerate(config.style, 1)]
     for prefix, section in _everywhere("background", config.background):
         images.append((f"{prefix}.image", section.image))
-    if config.logo is not None:
-        images.append(("logo.image", config.logo.image))
+    for prefix, logo in _everywhere("logo", config.logo) if config.logo is not None else ():
+        images.append((f"{prefix}.image", logo.image))
     for key, name in images:
         if not name:
             continue
@@ -118,11 +118,12 @@ def _references(folder: Path, config: TemplateConfig) -> list[tuple[str, str]]:
             open_template_image(folder, name, key)
         except TemplateError as error:
             found += [(problem.key, problem.reason) for problem in error.problems]
-    for n, text in enumerate(config.text, 1):
+    texts = [(f"text[{n}]", text) for n, text in enumerate(config.text, 1)]
+    for prefix, text in (place for key, whole in texts for place in _everywhere(key, whole)):
         try:
             find_font(folder, text.font)
         except FileNotFoundError:
-            found.append((f"text[{n}].font", f"no font {text.font!r}; shipped: {', '.join(shipped_fonts())}"))
+            found.append((f"{prefix}.font", f"no font {text.font!r}; shipped: {', '.join(shipped_fonts())}"))
     if not config.style and config.engine not in ("pix2pix", "cyclegan"):
         found.append(("style", f"the engine {config.engine} needs one style image or more"))
     return found + _colours(config) + _outputs(config)

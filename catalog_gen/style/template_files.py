@@ -17,7 +17,8 @@ FONTS = Path(__file__).parent / "fonts"
 
 def find_font(folder: Path, name: str) -> Path:
     """Return the file of a shipped font (by its name) or of the template's own. Raises FileNotFoundError."""
-    for file in (folder / name, *(FONTS / f"{name}{suffix}" for suffix in (".ttf", ".otf"))):
+    own = [folder / name] if Path(name).name == name else []  # a template's files lie in its own folder
+    for file in (*own, *(FONTS / f"{name}{suffix}" for suffix in (".ttf", ".otf"))):
         if file.is_file():
             return file
     raise FileNotFoundError(name)
@@ -40,14 +41,13 @@ def open_template_image(folder: Path, name: str, key: str) -> Image.Image:
 
 
 def used_files(folder: Path, config: TemplateConfig) -> Iterator[tuple[str, Path]]:
-    """Yield every file that the template uses, with the key that names it; shipped fonts too."""
-    for number, style in enumerate(config.style, 1):
-        yield f"style[{number}].image", folder / style.image
-    background = config.background
-    for aspect, section in {"": background, **background.aspects}.items():
+    """Yield every file that the template uses, as it names it; fonts that ship too."""
+    for style in config.style:
+        yield style.image, folder / style.image
+    for section in (config.background, *config.background.aspects.values()):
         if section.image:
-            yield f'background."{aspect}".image' if aspect else "background.image", folder / section.image
-    if config.logo is not None:
-        yield "logo.image", folder / config.logo.image
-    for number, text in enumerate(config.text, 1):
-        yield f"text[{number}].font", find_font(folder, text.font)
+            yield section.image, folder / section.image
+    for logo in (config.logo, *config.logo.aspects.values()) if config.logo is not None else ():
+        yield logo.image, folder / logo.image
+    for text in (part for whole in config.text for part in (whole, *whole.aspects.values())):
+        yield text.font, find_font(folder, text.font)
