@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from catalog_gen.errors import RowError
 from catalog_gen.style.layout import Box, Known, Pose, find_pose, product_box
 from catalog_gen.style.light import blur, enlarge, hex_colour, pixels, to_light, to_srgb
-from catalog_gen.style.shadow import shade
+from catalog_gen.style.shadow import darkness
 from catalog_gen.style.template import Template
 from catalog_gen.style.template_config import Background, Frame, Logo, Output, Text
 
@@ -56,13 +56,25 @@ def place(template: Template, output: Output, cutout: Cutout, *, known: Known | 
     alpha, rgb = _scaled(alpha, rgb, box)
     canvas = np.zeros((output.height, output.width), np.float32)
     canvas[box.rows, box.columns] = alpha
-    background = draw_background(template, output)
+    scene = draw_background(template, output)
     shadow = template.config.shadow.at(output.aspect)
     tint = to_light(hex_colour(template.config.colour(shadow.colour)))
     ground = placement.ground * output.height
-    scene = to_srgb(shade(to_light(background), canvas, box, chosen, shadow, tint, ground))
+    rows, columns = _shadowed(box, output)
+    moved = Box(box.left - columns.start, box.top - rows.start, box.right - columns.start, box.bottom - rows.start)
+    dark = darkness(canvas[rows, columns], moved, chosen, shadow, ground - rows.start)
+    part = scene[rows, columns]
+    touched = dark > 1 / 1024  # a quarter of a level: the rest keeps its values to the last bit
+    part[touched] = to_srgb(to_light(part[touched]) * (1 - dark[touched][:, None] * (1 - tint)))
     scene[box.rows, box.columns] += alpha[..., None] * (rgb - scene[box.rows, box.columns])
     return Scene(np.clip(scene, 0, 1), canvas, box, chosen)
+
+
+def _shadowed(box: Box, output: Output) -> tuple[slice, slice]:
+    """Rows and columns that a shadow can reach: the work is done only there."""
+    reach = round(0.6 * max(box.width, box.height))
+    rows = slice(max(0, box.top - reach), output.height)
+    return rows, slice(max(0, box.left - reach), min(output.width, box.right + reach))
 
 
 def draw_background(template: Template, output: Output) -> Floats:

@@ -14,47 +14,42 @@ FLATNESS = 0.16  # how deep a circle on the ground looks, part of its width: the
 TOUCH = 0.02  # of the product's height: nearer to the ground, and it rests on it
 
 
-def shade(light: Floats, alpha: Floats, box: Box, pose: Pose, shadow: Shadow, tint: Floats, ground: float) -> Floats:
-    """Return the scene's linear light (H, W, 3) under the product's shadow.
+def darkness(alpha: Floats, box: Box, pose: Pose, shadow: Shadow, ground: float) -> Floats:
+    """Return (H, W) in [0, 1]: what share of the light the product takes from the scene behind and under it.
 
-    alpha: (H, W), the product in its place. tint: (3,) linear, what of the light is left in the deepest shadow.
-    ground: the row where a product stands.
+    alpha: (H, W), the product in its place, in its `box`. ground: the row where a product stands.
     """
     if shadow.kind == "none" or shadow.opacity == 0:
-        return light
+        return np.zeros_like(alpha)
     if shadow.kind == "drop":
-        dark = shadow.opacity * _drop(alpha, box, shadow)
-    elif pose == "stand":
-        dark = _standing(alpha, box, shadow)
-    elif pose == "float":
-        dark = _floating(alpha, box, shadow, ground)
-    else:
-        dark = shadow.opacity * 0.35 * _drop(alpha, box, shadow)
-    return light * (1 - dark[..., None] * (1 - tint))
+        return shadow.opacity * _drop(alpha, box, shadow)
+    if pose == "stand":
+        return _standing(alpha, box, shadow)
+    if pose == "float":
+        return _floating(alpha, box, shadow, ground)
+    return shadow.opacity * 0.35 * _drop(alpha, box, shadow)
 
 
 def _standing(alpha: Floats, box: Box, shadow: Shadow) -> Floats:
     """Three depths of one shadow: the dark line where it touches, the dimness beside it, and what the light casts."""
-    side = max(box.width, box.height)
+    side, depth = max(box.width, box.height), FLATNESS * 0.42 * min(box.width, 1.6 * box.height)
     solid = alpha[box.rows] > 0.5
-    has = solid.any(axis=0)
-    foot = np.where(has, box.bottom - np.argmax(solid[::-1], axis=0), -1e6)  # first row below each column
-    lift = np.where(has, box.bottom - foot, 1e6)  # how high over the ground
+    lift = np.where(solid.any(axis=0), np.argmax(solid[::-1], axis=0), 1e6).astype(np.float32)  # over the ground
+    first = max(0, box.bottom - box.height // 2 - round(3 * shadow.blur * side))  # no shadow on the ground above
+    rows = np.arange(first, alpha.shape[0], dtype=np.float32)[:, None]
     touching = np.exp(-lift / (TOUCH * box.height + 1.5))
-    near = np.exp(-lift / (0.16 * box.height))
-    rows = np.arange(alpha.shape[0])[:, None]
-    line = touching[None] * np.exp(-(((rows - foot[None]) / (0.010 * side + 1)) ** 2))
-    depth = FLATNESS * 0.42 * min(box.width, 1.6 * box.height)
-    centre = box.bottom - 0.15 * depth
-    pool = near[None] * np.exp(-(((rows - centre) / depth) ** 2))
-    pool = blur(pool.astype(np.float32), max(1.0, 0.9 * shadow.blur * side))
+    line = touching * np.exp(-(((rows - (box.bottom - lift)) / (0.010 * side + 1)) ** 2))
+    # A side that stands further away ends higher in the picture, and so does its shadow.
+    centre = box.bottom - np.minimum(lift, 0.2 * box.height) - 0.10 * depth
+    pool = blur(
+        np.exp(-lift / (0.20 * box.height)) * np.exp(-(((rows - centre) / depth) ** 2)), 0.8 * shadow.blur * side
+    )
     lean = np.cos(np.deg2rad(shadow.angle)) * 0.30 * box.width
-    long = blur(_moved(pool, lean, 0.1 * depth), 1.6 * shadow.blur * side)
-    contact = blur(line.astype(np.float32), max(0.8, 0.0045 * side))
-    parts = (0.95 * contact, 0.80 * np.clip(pool * 1.1, 0, 1), 0.45 * np.clip(long, 0, 1))
+    cast = blur(_moved(pool, lean, 0.1 * depth), 1.6 * shadow.blur * side)
+    contact = blur(line, max(0.8, 0.0045 * side))
     left = np.ones_like(alpha)
-    for part in parts:
-        left *= 1 - np.clip(shadow.opacity * part * 1.15, 0, 1)
+    for part in (1.1 * contact, 1.3 * pool, 0.55 * cast):
+        left[first:] *= 1 - np.clip(shadow.opacity * part, 0, 1)
     return 1 - left
 
 

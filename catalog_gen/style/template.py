@@ -104,9 +104,7 @@ class Template:
         for key, value in values.items():
             if key in ("colour", "colours"):
                 value = [self.config.colour(name) for name in ([value] if isinstance(value, str) else value)]
-            elif key == "image" and value:
-                value = self.digests[value]
-            elif key == "font":
+            elif key in ("image", "font") and value:
                 value = self.digests[value]
             if key != "outputs":
                 plain[key] = value
