@@ -77,7 +77,6 @@ def test_check_tells_what_is_wrong(tmp_path: Path) -> None:
 def test_preview_draws_real_products_and_leaves_out_what_it_cannot(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pytest.importorskip("catalog_gen.style.matte")
     folder = tmp_path / "photos"
     folder.mkdir()
     for name, colour in (("a", (180, 30, 40)), ("b", (30, 60, 150))):

@@ -141,3 +141,12 @@ def test_shipped_templates() -> None:
         assert [o.name for o in template.config.output] == ["square", "portrait", "wide"]
     folder = known_templates()["winter"].parent
     assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 3_000_000
+
+
+def test_the_look_has_the_images_and_weights_that_sum_to_one(tmp_path: Path) -> None:
+    text = PLAIN.replace("[background]", '[[style]]\nimage = "red.png"\nweight = 3\n[background]')
+    folder = write_template(tmp_path / "t", text, red=Image.new("RGB", (2048, 512), "#ff0000"))
+    look = load_template(str(folder)).look()
+    assert look.weights == (0.25, 0.75)
+    assert [tuple(image.shape) for image in look.images] == [(3, 256, 256), (3, 256, 1024)]
+    assert look.images[1].mean(dim=(1, 2)).tolist() == [1, 0, 0]
