@@ -7,6 +7,9 @@ Exit codes 64 to 78 follow BSD's sysexits.h; 3 and 4 are this program's own.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 EXIT_OK = 0
 EXIT_SOME_FAILED = 3  # every row was tried, and some could not be drawn or stored
 EXIT_PARTIAL = 4  # stopped in good order before the end: deadline, --limit of time, or a signal
@@ -75,3 +78,25 @@ class PhotoError(CatalogGenError):
 
 class RowError(CatalogGenError):
     """One row cannot be worked; it is counted as failed with this reason, and the batch goes on."""
+
+
+class TemplateProblem(NamedTuple):
+    """One mistake of a template: in which file, under which key (as it is written there), and why."""
+
+    file: str
+    key: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.reason}" if self.key else self.reason
+
+
+class TemplateError(ConfigError):
+    """A brand template that a person must mend; `problems` are all of its mistakes that could be found at once."""
+
+    def __init__(self, problems: Sequence[TemplateProblem], *, hint: str = "") -> None:
+        self.problems = tuple(problems)
+        files = list(dict.fromkeys(problem.file for problem in problems))
+        told = "; ".join(f"({n}) {p}" for n, p in enumerate(problems, 1)) if len(problems) > 1 else str(problems[0])
+        count = f"{len(problems)} mistakes: " if len(problems) > 1 else ""
+        super().__init__(count + told, where=", ".join(files), hint=hint)
