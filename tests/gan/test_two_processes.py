@@ -38,7 +38,7 @@ def _config(config: GanTrainConfig) -> GanTrainConfig:
 
 
 def _train(rows: list[TrainRow], folder: Path, config: GanTrainConfig, stop_at: int = 0) -> str:
-    asked = iter(range(1, 10**6))
+    asked = iter(range(10**6))
     # Only the second process is asked to stop: both must.
     context = TrainContext(
         pretrained=False, should_stop=lambda: world()[0] == 1 and next(asked) == stop_at, photos=folder / "photos"
