@@ -7,7 +7,6 @@ measured best, where anything measures, and of the last step elsewhere.
 from __future__ import annotations
 
 import copy
-import hashlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -22,13 +21,13 @@ from tqdm import tqdm
 from catalog_gen.bundles import check_place
 from catalog_gen.errors import UsageError
 from catalog_gen.gan.alarms import Alarm, Alarms, check_weights
-from catalog_gen.gan.checkpoint import BEST, CHECKPOINT, load_checkpoint, read_checkpoint, save_checkpoint
+from catalog_gen.gan.checkpoint import BEST, CHECKPOINT, best_run, load_checkpoint, read_checkpoint, save_checkpoint
 from catalog_gen.gan.config import GanTrainConfig
 from catalog_gen.gan.context import Ending, GanTrainResult, Measure, TrainContext
 from catalog_gen.gan.distributed import agree, in_turn, world
 from catalog_gen.gan.export import Provenance, export_bundle, settle_norms
 from catalog_gen.gan.players import build_players
-from catalog_gen.gan.run import Floats, Run
+from catalog_gen.gan.run import Floats, Run, check_shares, data_key
 from catalog_gen.gan.sheet import Sheet, write_sheet
 from catalog_gen.gan.watch import Watch
 from catalog_gen.training_data import TrainRow, load_photos
@@ -96,26 +95,6 @@ def train_gan(
     return trainer.result(ending)
 
 
-def data_key(rows: Sequence[TrainRow], clip_hash: str) -> str:
-    """Return a hash of what is learnt from: the rows in their order, their words, and the CLIP that embeds them."""
-    digest = hashlib.sha256(clip_hash.encode())
-    for row in rows:
-        digest.update(f"\n{row.sku}\t{row.prompt}".encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()
-
-
-def check_shares(config: GanTrainConfig) -> None:
-    """Raise UsageError when a batch cannot be split evenly among processes and parts."""
-    _, processes = world()
-    parts = processes * config.optimiser.accumulate
-    if config.batch_size % parts:
-        raise UsageError(
-            f"a batch of {config.batch_size} cannot be shared by {processes} processes in "
-            f"{config.optimiser.accumulate} parts each",
-            hint=f"Choose a multiple of {parts}.",
-        )
-
-
 @dataclass
 class Trainer:
     """One start of a training: the run, where its results go, and what watches it."""
@@ -165,12 +144,11 @@ class Trainer:
     def done(self) -> bool:
         """Whether nothing is left to do: all images were shown, and the last weights measured where anything measures.
 
-        Where the last step is the bundle, it must be there as well.
+        The bundle must be there as well.
         """
         shown = self.run.images_seen >= self.config.images
         measured = not self.measures or self.measured_at == self.run.images_seen
-        kept = bool(self.best) or (Path(self.published) == self.out.absolute() and self.out.exists())
-        return shown and measured and kept
+        return shown and measured and Path(self.published) == self.out.absolute() and self.out.exists()
 
     def watched(self) -> ExitStack:
         """Open the curves; what a crash recorded beyond the checkpoint is cut off them."""
@@ -243,7 +221,9 @@ class Trainer:
         if not self.leads or self._broken() is not None:
             return
         if not self.best:
-            self._export({})
+            self._export(self.run, {})
+        elif not self.out.exists():  # somebody took it away
+            self._export(best_run(self.work_dir / BEST, self.run), self.best)
         self._remember()
         save_checkpoint(self.work_dir / CHECKPOINT, self.run)
 
@@ -305,7 +285,7 @@ class Trainer:
             self.best = figures
             # The checkpoint last: what it says is the best must be there, wherever a kill falls.
             save_checkpoint(self.work_dir / BEST, self.run)
-            self._export(figures)
+            self._export(self.run, figures)
             self._remember()
             save_checkpoint(self.work_dir / CHECKPOINT, self.run)
         if self.context.report is not None:
@@ -342,7 +322,6 @@ class Trainer:
         self.alarms.forgive()
         self.rollbacks += 1
 
-    def _export(self, measured: Mapping[str, float]) -> None:
-        run = self.run
+    def _export(self, run: Run, measured: Mapping[str, float]) -> None:
         export_bundle(run.players.average, run, self.out, self.provenance, measured)
         self.published = str(self.out.absolute())

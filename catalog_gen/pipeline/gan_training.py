@@ -34,8 +34,9 @@ from catalog_gen.gan.settings import apply as with_settings
 from catalog_gen.gan.sheet import Sheet, pick_varied, to_uint8
 from catalog_gen.gan.space import SPACE, read_space
 from catalog_gen.gan.train import GanTrainResult, Measure, TrainContext, data_key, train_gan
+from catalog_gen.pipeline.data_report import DataReport
 from catalog_gen.pipeline.models import choose_device
-from catalog_gen.pipeline.signals import StopRequest, stop_on_signals
+from catalog_gen.pipeline.signals import TRAINING, Stopped, StopRequest, stop_on_signals
 from catalog_gen.pipeline.training_data import DataChoices, DataPlan, TrainingData, prepare_data
 from catalog_gen.pipeline.training_source import training_rows
 from catalog_gen.quality.evaluation import FEWEST_PICTURES
@@ -92,17 +93,15 @@ def train_gan_on_rows(settings: Settings, database: Database, request: GanReques
     made for another CLIP, Unavailable when an optional package is missing.
     """
     stop = StopRequest()
-    with processes(choose_device(settings.gan.device)) as device, stop_on_signals(stop):
-        start = load_bundle(request.start_from, "gan") if request.start_from else None
-        config = base_config(device, request.given, start)
-        with in_turn():
-            found = prepare_data(training_rows(settings, database, request.where), _plan(request, config), data)
-        if data.check_only:
-            return Trained(found.report.describe() if world()[0] == 0 else "")
-        config = few_photo_recipe(config, len(found.train), request.given)
-        clip = load_clip(settings.clip.model, device, pretrained=settings.clip.pretrained or None)
-        config = _for_clip(config, clip, start)
-        lessons = _lessons(request, config, found, clip, start, stop)
+    with processes(choose_device(settings.gan.device)) as device, stop_on_signals(stop, wording=TRAINING):
+        try:
+            with stop.at_once():
+                prepared = _prepare(settings, database, request, data, device, stop)
+        except Stopped:
+            return Trained(_unprepared(request) if world()[0] == 0 else "", EXIT_PARTIAL)
+        if isinstance(prepared, DataReport):
+            return Trained(prepared.describe() if world()[0] == 0 else "")
+        config, lessons = prepared
         if request.trials:
             if world()[1] > 1:
                 raise UsageError("a search runs in one process", hint="Start it without a launcher.")
@@ -119,6 +118,28 @@ def train_gan_on_rows(settings: Settings, database: Database, request: GanReques
         )
         text = describe(result, request, len(lessons.rows)) if world()[0] == 0 else ""
     return Trained(text, EXIT_OK if result.finished else EXIT_PARTIAL)
+
+
+def _prepare(
+    settings: Settings, database: Database, request: GanRequest, data: DataChoices, device: str, stop: StopRequest
+) -> tuple[GanTrainConfig, Lessons] | DataReport:
+    """Return the config and what is learnt from; with `data.check_only`, the report on the data alone."""
+    start = load_bundle(request.start_from, "gan") if request.start_from else None
+    config = base_config(device, request.given, start)
+    with in_turn():
+        found = prepare_data(training_rows(settings, database, request.where), _plan(request, config), data)
+    if data.check_only:
+        return found.report
+    config = few_photo_recipe(config, len(found.train), request.given)
+    clip = load_clip(settings.clip.model, device, pretrained=settings.clip.pretrained or None)
+    config = _for_clip(config, clip, start)
+    return config, _lessons(request, config, found, clip, start, stop)
+
+
+def _unprepared(request: GanRequest) -> str:
+    """Return the line for a stop before the first step. Photos are kept as one whole array, or not at all."""
+    again = "the same command starts again, and decodes the photos anew where they were not all decoded"
+    return f"{request.out}: stopped before the first step; {again}"
 
 
 def base_config(device: str, given: Mapping[str, Any], start: Bundle | None) -> GanTrainConfig:
@@ -144,6 +165,9 @@ def describe(result: GanTrainResult, request: GanRequest, photos: int) -> str:
     if result.ending == "alarm":
         kept = best or "\n  no bundle was good enough to be kept" if result.bundle is None else best
         return f"{request.out}: {seen}; stopped by an alarm\n  {result.alarm}{kept}"
+    if result.already:
+        more = "nothing is left to do. For more, raise --images"
+        return f"{request.out}: already finished, {seen}; {more}{best}"
     ended = "done" if result.finished else f"stopped; the same command goes on from {request.work_dir}"
     return f"{request.out}: {seen}, {ended}{best}"
 
@@ -260,7 +284,7 @@ def drawing(generator: Generator) -> Callable[[npt.NDArray[np.float32], npt.NDAr
 
 def _about(config: GanTrainConfig, lessons: Lessons) -> str:
     """Return what all trials of one search must share, as a hash."""
-    shared = config.model_dump_json(exclude={"device", "workers", "minutes", "checkpoint_minutes"})
+    shared = config.model_dump_json(exclude={"device", "workers", "checkpoint_minutes"})
     key = data_key(lessons.rows, lessons.provenance.clip_hash)
     start = "".join(lessons.provenance.notes)
     return hashlib.sha256(f"{shared}\n{key}\n{start}".encode()).hexdigest()
@@ -294,7 +318,7 @@ def _search(request: GanRequest, config: GanTrainConfig, lessons: Lessons) -> Tr
             provenance=lessons.provenance,
             context=context,
         )
-        if result.ending == "stopped":
+        if result.ending == "stopped" and stop():  # its own time bound ends a trial as `images` does
             raise Interrupted
         if "kid" not in result.measured:
             raise CatalogGenError(result.alarm or "nothing was measured", where=str(folder))
