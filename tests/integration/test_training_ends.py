@@ -127,7 +127,7 @@ def test_a_trial_that_is_ended_early_leaves_no_checkpoint(
 
     monkeypatch.setattr(optuna.trial.Trial, "should_prune", hopeless)
     assert train(shop, tmp_path, "--images", "16", "--search", "1") == 64
-    assert "no trial came to an end" in capsys.readouterr().err
+    assert "no trial came to an end; the last: it was ended early" in capsys.readouterr().err
     assert reported == [1], "there was one to be taken away"
     result = json.loads((tmp_path / "work" / "search.json").read_text("utf-8"))
     assert [trial["state"] for trial in result["trials"]] == ["pruned"]
