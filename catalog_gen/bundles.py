@@ -97,8 +97,7 @@ def save_bundle(
     """
     if kind not in KINDS:
         raise BundleError(f"{kind!r} is no kind of bundle", hint=f"Known: {', '.join(KINDS)}.")
-    if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BundleError("something else is here, and it stays", where=str(folder), hint="Choose another folder.")
+    check_place(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -119,6 +118,12 @@ def save_bundle(
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return load_bundle(str(folder), kind)
+
+
+def check_place(folder: Path) -> None:
+    """Raise BundleError when `folder` holds something that is no bundle: one is not written in its place."""
+    if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BundleError("something else is here, and it stays", where=str(folder), hint="Choose another folder.")
 
 
 def read_weights(bundle: Bundle, filename: str = WEIGHTS) -> dict[str, Tensor]:

@@ -99,7 +99,8 @@ def train_gan(
 ) -> None:
     """Train the text-conditioned generator on rows with photos; what measured best becomes the bundle."""
     from catalog_gen.gan.settings import merge
-    from catalog_gen.pipeline.gan_training import GanRequest, train_gan_on_rows
+    from catalog_gen.pipeline.gan_request import GanRequest
+    from catalog_gen.pipeline.gan_training import train_gan_on_rows
     from catalog_gen.pipeline.training_data import DataChoices
     from catalog_gen.pipeline.training_source import training_source
 

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
+from torch import Tensor
+
 from catalog_gen.gan.config import WatchConfig
 
 BEST_BY = "kid"  # the measure that the best checkpoint is chosen by; lower is better
@@ -18,11 +21,31 @@ MEASURES_BEFORE = 2  # measures before a fall can be told: the very first pictur
 
 @dataclass(frozen=True)
 class Alarm:
-    """One alarm: what kind, when, and one line with the figures and what to do."""
+    """One alarm: what kind, when, and one line with the figures and what to do.
+
+    final: no later step makes it good, so that a training which goes on would only waste its time.
+    """
 
     kind: Literal["collapse", "divergence", "memorisation"]
     images_seen: int
     message: str
+    final: bool = False
+
+
+def check_weights(images_seen: int, weights: Mapping[str, Tensor]) -> Alarm | None:
+    """Return a divergence, a final one, when one of `weights` is no number or too large for a bundle's half precision.
+
+    What an average has taken in never leaves it: 0.999 times NaN is NaN.
+    """
+    for name, tensor in weights.items():
+        if bool(torch.isfinite(tensor.half()).all()):
+            continue
+        finite = bool(torch.isfinite(tensor).all())
+        what = "is beyond half precision" if finite else "holds what is no finite number"
+        message = f"divergence at {images_seen:,} images: {name} {what}, and no bundle can be made of it"
+        advice = "go back to the best checkpoint, and lower the learning rates or add a gradient penalty"
+        return Alarm("divergence", images_seen, f"{message}; {advice}", final=True)
+    return None
 
 
 class Alarms:
@@ -66,6 +89,10 @@ class Alarms:
             return False
         self.best = float(values[BEST_BY])
         return True
+
+    def forgive(self) -> None:
+        """Count losses out of bounds anew: those so far were other weights'."""
+        self._spikes = 0
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything remembered as plain numbers and dicts, for a checkpoint."""

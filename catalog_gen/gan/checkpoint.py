@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import copy
+import logging
 import os
-import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from catalog_gen.errors import UsageError
+from catalog_gen.gan.optim import lr_share
 
 if TYPE_CHECKING:
     from catalog_gen.gan.run import Run
+
+logger = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.pt"
 BEST = "best.pt"
 # What may change between two parts of one training without making it another one.
 BOUNDS = {"images", "minutes", "checkpoint_minutes", "sheet_every", "workers", "watch", "checkpointing", "device"}
+PARTS = {"config", "players", "rng", "order", "photos", "data", "step", "seconds", "guard"}
 
 
 def save_checkpoint(path: Path, run: Run) -> None:
@@ -34,19 +40,19 @@ def save_checkpoint(path: Path, run: Run) -> None:
         "guard": run.guard_state,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    part = path.with_name(f".{path.name}.part")  # always the same: what a killed process left is written over
     try:
-        with os.fdopen(handle, "wb") as file:
+        with part.open("wb") as file:
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
-        Path(part).replace(path)
+        part.replace(path)
     finally:
-        Path(part).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path, run: Run) -> None:
-    """Bring `run` to where the checkpoint was written.
+    """Bring `run` to where the checkpoint was written; say so when another `images` moves a rate that falls until it.
 
     Raises UsageError when its config (but for how long to train, and how to watch it) or its data is another one, or
     when the file is no checkpoint of this version.
@@ -75,6 +81,27 @@ def load_checkpoint(path: Path, run: Run) -> None:
     run.order = state["order"].cpu().numpy()
     run.step, run.seconds = state["step"], state["seconds"]
     run.guard_state = state["guard"]
+    _note_schedule(int(state["config"]["images"]), run)
+
+
+def _note_schedule(images_before: int, run: Run) -> None:
+    optimiser, seen, images = run.config.optimiser, run.images_seen, run.config.images
+    full = optimiser.g_lr * run.players.lr_factor
+    before, now = (full * lr_share(optimiser, seen, until) for until in (images_before, images))
+    if before != now:
+        logger.warning(
+            "images was %d and is %d: the rate goes from %.3g to %.3g, and on by the %s decay from there",
+            *(images_before, images, before, now, optimiser.decay),
+        )
+
+
+def best_run(path: Path, run: Run) -> Run:
+    """Return `run` with the averaged generator and the counters of the checkpoint at `path`; the rest is shared."""
+    state = read_checkpoint(path, run.config.device)
+    players = copy.copy(run.players)
+    players.average = copy.deepcopy(players.average)
+    players.average.load_state_dict(state["players"]["average"])
+    return replace(run, players=players, step=state["step"], seconds=state["seconds"])
 
 
 def read_checkpoint(path: Path, device: str) -> dict[str, Any]:
@@ -87,6 +114,6 @@ def read_checkpoint(path: Path, device: str) -> dict[str, Any]:
             where=str(path),
             hint="Start anew in another folder.",
         ) from error
-    if not isinstance(state, dict) or "players" not in state:
+    if not isinstance(state, dict) or not state.keys() >= PARTS:
         raise UsageError("this is no checkpoint of this version", where=str(path), hint="Start anew in another folder.")
     return state

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,10 +12,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from catalog_gen.errors import UsageError
 from catalog_gen.gan.config import GanTrainConfig
 from catalog_gen.gan.distributed import world
 from catalog_gen.gan.players import Players, calibrate, update_average
 from catalog_gen.gan.step import train_step
+from catalog_gen.training_data import TrainRow
 
 CALIBRATION_PHOTOS = 256
 CALIBRATION_BATCH = 64
@@ -86,3 +90,23 @@ class Run:
         self.step += 1
         update_average(self.players.average, self.players.generator, self.config, self.images_seen)
         return said | {"lr": torch.tensor(rate)}
+
+
+def data_key(rows: Sequence[TrainRow], clip_hash: str) -> str:
+    """Return a hash of what is learnt from: the rows in their order, their words, and the CLIP that embeds them."""
+    digest = hashlib.sha256(clip_hash.encode())
+    for row in rows:
+        digest.update(f"\n{row.sku}\t{row.prompt}".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def check_shares(config: GanTrainConfig) -> None:
+    """Raise UsageError when a batch cannot be split evenly among processes and parts."""
+    _, processes = world()
+    parts = processes * config.optimiser.accumulate
+    if config.batch_size % parts:
+        raise UsageError(
+            f"a batch of {config.batch_size} cannot be shared by {processes} processes in "
+            f"{config.optimiser.accumulate} parts each",
+            hint=f"Choose a multiple of {parts}.",
+        )

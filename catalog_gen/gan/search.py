@@ -87,7 +87,7 @@ def search(
     result = SearchResult(rows, finished, logarithmic=logarithmic)
     result.write(folder)
     if finished and result.best is None:
-        reason = result.trials[-1].reason if result.trials else "there were none"
+        reason = (result.trials[-1].reason or "it was ended early") if result.trials else "there were none"
         raise UsageError(f"no trial came to an end; the last: {reason}", where=str(folder / RESULT))
     return result
 

@@ -7,77 +7,34 @@ measured best, where anything measures, and of the last step elsewhere.
 from __future__ import annotations
 
 import copy
-import hashlib
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from catalog_gen.bundles import check_place
 from catalog_gen.errors import UsageError
-from catalog_gen.gan.alarms import Alarm, Alarms
-from catalog_gen.gan.checkpoint import BEST, CHECKPOINT, load_checkpoint, read_checkpoint, save_checkpoint
+from catalog_gen.gan.alarms import Alarm, Alarms, check_weights
+from catalog_gen.gan.checkpoint import BEST, CHECKPOINT, best_run, load_checkpoint, read_checkpoint, save_checkpoint
 from catalog_gen.gan.config import GanTrainConfig
+from catalog_gen.gan.context import Ending, GanTrainResult, Measure, TrainContext
 from catalog_gen.gan.distributed import agree, in_turn, world
 from catalog_gen.gan.export import Provenance, export_bundle, settle_norms
-from catalog_gen.gan.generator import Generator
-from catalog_gen.gan.players import ImageTower, build_players
-from catalog_gen.gan.run import Floats, Run
+from catalog_gen.gan.players import build_players
+from catalog_gen.gan.run import Floats, Run, check_shares, data_key
 from catalog_gen.gan.sheet import Sheet, write_sheet
 from catalog_gen.gan.watch import Watch
 from catalog_gen.training_data import TrainRow, load_photos
 
 logger = logging.getLogger(__name__)
 
-Measure = Callable[[Generator], Mapping[str, float]]  # an averaged generator, in eval mode -> figures by name
-Ending = Literal["finished", "stopped", "alarm"]
-
-
-@dataclass(frozen=True)
-class TrainContext:
-    """What a training may be given beside its data; each part can be left out.
-
-    sheet: words to draw while training. clip_image: for CLIP guidance. measure: figures of a generator, `kid` among
-    them, lower is better. initial: a trained generator's tensors to start from. report: told (images seen, figures)
-    after each measurement; raises to end the training. should_stop: asked after each step.
-    """
-
-    sheet: Sheet | None = None
-    clip_image: ImageTower | None = None
-    measure: Measure | None = None
-    initial: Mapping[str, Tensor] | None = None
-    report: Callable[[int, Mapping[str, float]], None] | None = None
-    should_stop: Callable[[], bool] = lambda: False
-    photos: Path | None = None  # where decoded photos are kept; None: in the work folder
-    pretrained: bool = True  # False: the frozen features keep random weights (for tests)
-
-
-@dataclass(frozen=True)
-class GanTrainResult:
-    """What came of a training. `ending` is "stopped" when a signal or the time bound ended it before `images`.
-
-    bundle: None when nothing worth keeping was learnt before an alarm. measured: the bundle's own figures.
-    """
-
-    bundle: Path | None
-    checkpoint: Path
-    steps: int
-    images_seen: int
-    seconds: float  # of all starts together
-    ending: Ending
-    alarm: str = ""
-    losses: Mapping[str, float] = field(default_factory=dict)
-    measured: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def finished(self) -> bool:
-        return self.ending == "finished"
+__all__ = ["GanTrainResult", "Measure", "TrainContext", "Trainer", "check_shares", "data_key", "train_gan"]
 
 
 def train_gan(
@@ -96,13 +53,15 @@ def train_gan(
     embeddings: (N, D) float32 of unit length, the prompts' embeddings in the order of `rows`. work_dir: holds the
     decoded photos (memory-mapped), the checkpoints, the curves, and sheets/ with pictures of the sheet's words.
     resume: continue the checkpoint in work_dir (with none there, start anew); all randomness lives in one generator
-    that is part of it, so a run in two parts makes the same steps as one in one part.
+    that is part of it, so a run in two parts makes the same steps as one in one part. One that has finished stays.
     In several processes (torchrun), each takes its share of every batch, and the first one writes.
 
     Raises UsageError when shapes disagree or the config is not the checkpoint's, ConfigError when no photo is usable,
-    BundleError when the frozen features' weights are not installed, Unavailable when the curves' packages are not.
+    BundleError when the frozen features' weights are not installed or `out` holds what is no bundle, Unavailable when
+    the curves' packages are not installed.
     """
     context = context or TrainContext()
+    check_place(out)
     shape = config.generator
     if embeddings.shape != (len(rows), shape.text_dim):
         raise UsageError(f"embeddings are {embeddings.shape}, and {(len(rows), shape.text_dim)} are needed")
@@ -129,29 +88,11 @@ def train_gan(
         (work_dir / BEST).unlink(missing_ok=True)
         run.calibrate()
     trainer = Trainer(run, out, work_dir, provenance, context)
+    if trainer.done:
+        return trainer.result("finished", already=True)
     with trainer.watched():
         ending = trainer.end(trainer.go())
     return trainer.result(ending)
-
-
-def data_key(rows: Sequence[TrainRow], clip_hash: str) -> str:
-    """Return a hash of what is learnt from: the rows in their order, their words, and the CLIP that embeds them."""
-    digest = hashlib.sha256(clip_hash.encode())
-    for row in rows:
-        digest.update(f"\n{row.sku}\t{row.prompt}".encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()
-
-
-def check_shares(config: GanTrainConfig) -> None:
-    """Raise UsageError when a batch cannot be split evenly among processes and parts."""
-    _, processes = world()
-    parts = processes * config.optimiser.accumulate
-    if config.batch_size % parts:
-        raise UsageError(
-            f"a batch of {config.batch_size} cannot be shared by {processes} processes in "
-            f"{config.optimiser.accumulate} parts each",
-            hint=f"Choose a multiple of {parts}.",
-        )
 
 
 @dataclass
@@ -169,6 +110,7 @@ class Trainer:
     measures: bool = field(init=False)  # whether the first process does; the others must know
     rollbacks: int = 0
     hurried: bool = False  # stopped by a signal
+    measured_at: int = -1  # images seen at the last measurement
     published: str = ""  # the folder that this training has written a bundle to
     alarm: str = ""
     losses: Mapping[str, float] = field(default_factory=dict)
@@ -182,6 +124,7 @@ class Trainer:
             self.rollbacks = self.run.guard_state["rollbacks"]
             self.best = self.run.guard_state["best"]
             self.published = self.run.guard_state["published"]
+            self.measured_at = self.run.guard_state.get("measured_at", -1)
             self._check_out()
 
     def _check_out(self) -> None:
@@ -196,6 +139,16 @@ class Trainer:
     @property
     def config(self) -> GanTrainConfig:
         return self.run.config
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do: all images were shown, and the last weights measured where anything measures.
+
+        The bundle must be there as well.
+        """
+        shown = self.run.images_seen >= self.config.images
+        measured = not self.measures or self.measured_at == self.run.images_seen
+        return shown and measured and Path(self.published) == self.out.absolute() and self.out.exists()
 
     def watched(self) -> ExitStack:
         """Open the curves; what a crash recorded beyond the checkpoint is cut off them."""
@@ -214,6 +167,9 @@ class Trainer:
         """Make step after step until `images`, a stop, the time bound, or an alarm that ends it."""
         run, config = self.run, self.config
         started = tick = saved = time.monotonic()
+        if agree(int(self.context.should_stop())):
+            self.hurried = True
+            return "stopped"
         bar = tqdm(
             total=config.images, initial=run.images_seen, unit="img", desc="gan", mininterval=5, disable=not self.leads
         )
@@ -237,7 +193,8 @@ class Trainer:
                 told = agree(2 if self.context.should_stop() else int(out_of_time))
                 if told:
                     self.hurried = told == 2
-                    return "stopped"
+                    all_shown = run.images_seen >= config.images and not (self.hurried and self.measures)
+                    return "finished" if all_shown else "stopped"
         return "finished"
 
     def end(self, ending: Ending) -> Ending:
@@ -245,20 +202,28 @@ class Trainer:
 
         All processes leave together: a launcher ends the others when one of them has left.
         """
-        measured = ending != "alarm" and self.measures and not self.hurried  # who sends a signal will not wait
+        if ending != "alarm" and not self._heed(self._broken(), can_go_on=False):
+            ending = "alarm"
+        due = self.measures and self.measured_at != self.run.images_seen
+        measured = ending != "alarm" and due and not self.hurried  # who sends a signal will not wait
         if measured and not self._heed(self._measure(), can_go_on=False):
             ending = "alarm"
-        if ending != "alarm":
+        if ending != "alarm" and self.run.step:
             self.save()
         agree(0)
         return ending
 
     def save(self) -> None:
-        """Write the checkpoint, and the bundle where nothing better than the last step is known."""
-        if not self.leads:
+        """Write the checkpoint, and the bundle where nothing better than the last step is known.
+
+        Weights that are no numbers are never saved: the training could not be resumed before they came to be.
+        """
+        if not self.leads or self._broken() is not None:
             return
         if not self.best:
-            self._export({})
+            self._export(self.run, {})
+        elif not self.out.exists():  # somebody took it away
+            self._export(best_run(self.work_dir / BEST, self.run), self.best)
         self._remember()
         save_checkpoint(self.work_dir / CHECKPOINT, self.run)
 
@@ -268,9 +233,10 @@ class Trainer:
             "rollbacks": self.rollbacks,
             "best": dict(self.best),
             "published": self.published,
+            "measured_at": self.measured_at,
         }
 
-    def result(self, ending: Ending) -> GanTrainResult:
+    def result(self, ending: Ending, *, already: bool = False) -> GanTrainResult:
         return GanTrainResult(
             bundle=self.out if self.published else None,
             checkpoint=self.work_dir / CHECKPOINT,
@@ -279,25 +245,19 @@ class Trainer:
             seconds=self.run.seconds,
             ending=ending,
             alarm=self.alarm,
+            already=already,
             losses=self.losses,
             measured=self.best,
         )
 
     def _log(self, said: Mapping[str, Tensor]) -> Alarm | None:
-        self.losses = {name: round(float(value), 6) for name, value in said.items()}
+        self.losses = {name: float(f"{float(value):.6g}") for name, value in said.items()}
         if self.watch is not None:
             self.watch.losses(self.run.images_seen, self.losses)
-        return self.alarms.check_losses(self.run.images_seen, self.losses) or self._overflow()
+        return self._broken() or self.alarms.check_losses(self.run.images_seen, self.losses)
 
-    def _overflow(self) -> Alarm | None:
-        """Return a divergence when the averaged weights no longer fit the half precision of a bundle."""
-        seen = self.run.images_seen
-        for name, tensor in self.run.players.average.state_dict().items():
-            if not bool(torch.isfinite(tensor.half()).all()):
-                what = f"divergence at {seen:,} images: {name} is beyond half precision"
-                advice = "go back to the best checkpoint, and lower the learning rates"
-                return Alarm("divergence", seen, f"{what}; {advice}")
-        return None
+    def _broken(self) -> Alarm | None:
+        return check_weights(self.run.images_seen, self.run.players.average.state_dict())
 
     def _sheet(self, sheet: Sheet) -> None:
         path = self.work_dir / "sheets" / f"{self.run.images_seen:08d}.png"
@@ -311,9 +271,11 @@ class Trainer:
 
     def _measure(self) -> Alarm | None:
         """Measure the averaged generator; the best so far becomes the bundle and the checkpoint to go back to."""
+        seen = self.measured_at = self.run.images_seen
         if not self.leads or self.context.measure is None:
             return None
-        seen = self.run.images_seen
+        if (broken := self._broken()) is not None:
+            return broken
         settled = settle_norms(copy.deepcopy(self.run.players.average), self.run.texts, self.config.seed)  # as exported
         figures = {name: float(value) for name, value in self.context.measure(settled).items()}
         if self.watch is not None:
@@ -323,7 +285,7 @@ class Trainer:
             self.best = figures
             # The checkpoint last: what it says is the best must be there, wherever a kill falls.
             save_checkpoint(self.work_dir / BEST, self.run)
-            self._export(figures)
+            self._export(self.run, figures)
             self._remember()
             save_checkpoint(self.work_dir / CHECKPOINT, self.run)
         if self.context.report is not None:
@@ -336,8 +298,11 @@ class Trainer:
         can_go_on: False after the last step, when going back would come too late.
         """
         can_go_back = can_go_on and self.rollbacks < self.config.watch.max_rollbacks and (self.work_dir / BEST).exists()
-        answer = {"log": 1, "rollback": 2 if can_go_back else 3, "stop": 3}[self.config.watch.on_alarm]
-        answer = agree(answer if alarm is not None else 0)
+        answers = {"log": 1, "rollback": 2 if can_go_back else 3, "stop": 3}
+        answer = 0
+        if alarm is not None:
+            answer = 3 if alarm.final and self.config.watch.on_alarm == "log" else answers[self.config.watch.on_alarm]
+        answer = agree(answer)
         if alarm is not None:
             self.alarm = alarm.message
             logger.warning("%s", alarm.message)
@@ -354,9 +319,9 @@ class Trainer:
         players.load_state_dict(read_checkpoint(self.work_dir / BEST, self.config.device)["players"])
         players.new_optimisers()
         players.lr_factor = factor
+        self.alarms.forgive()
         self.rollbacks += 1
 
-    def _export(self, measured: Mapping[str, float]) -> None:
-        run = self.run
+    def _export(self, run: Run, measured: Mapping[str, float]) -> None:
         export_bundle(run.players.average, run, self.out, self.provenance, measured)
         self.published = str(self.out.absolute())

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +14,9 @@ import torch
 
 from catalog_gen.bundles import Bundle, load_bundle, read_weights
 from catalog_gen.catalog.database import Database
-from catalog_gen.catalog.model import Where
 from catalog_gen.clip.model import ClipModel, load_clip
 from catalog_gen.config import Settings
-from catalog_gen.errors import EXIT_OK, EXIT_PARTIAL, BundleError, CatalogGenError, UsageError
-from catalog_gen.gan.checkpoint import BEST, CHECKPOINT
+from catalog_gen.errors import EXIT_OK, EXIT_PARTIAL, BundleError, UsageError
 from catalog_gen.gan.config import GanTrainConfig
 from catalog_gen.gan.distributed import in_turn, processes, world
 from catalog_gen.gan.export import Provenance
@@ -28,60 +24,26 @@ from catalog_gen.gan.extras import needs
 from catalog_gen.gan.few_photos import FEW_PHOTOS, few_photo_recipe
 from catalog_gen.gan.generator import Generator
 from catalog_gen.gan.latents import latents
-from catalog_gen.gan.search import Interrupted, Report, search
 from catalog_gen.gan.settings import apply as with_settings
-from catalog_gen.gan.settings import as_flags
 from catalog_gen.gan.sheet import Sheet, pick_varied, to_uint8
-from catalog_gen.gan.space import SPACE, Space, read_space
-from catalog_gen.gan.train import GanTrainResult, Measure, TrainContext, data_key, train_gan
+from catalog_gen.gan.train import GanTrainResult, Measure, TrainContext, train_gan
+from catalog_gen.pipeline.data_report import DataReport
+from catalog_gen.pipeline.gan_request import GanRequest, Lessons, Trained
+from catalog_gen.pipeline.gan_search import search_settings, searched
 from catalog_gen.pipeline.held_out import derived_rule, stated_rule
 from catalog_gen.pipeline.models import choose_device
-from catalog_gen.pipeline.signals import StopRequest, stop_on_signals
+from catalog_gen.pipeline.signals import TRAINING, Stopped, StopRequest, stop_on_signals
 from catalog_gen.pipeline.training_data import DataChoices, DataPlan, TrainingData, prepare_data
 from catalog_gen.pipeline.training_source import training_rows
 from catalog_gen.quality.evaluation import FEWEST_PICTURES
 from catalog_gen.quality.lite1 import Lite1Features
 from catalog_gen.quality.monitor import Monitor
-from catalog_gen.training_data import HeldOut, TrainRow, load_photos
+from catalog_gen.training_data import HeldOut, load_photos
 
 log = logging.getLogger(__name__)
 
 SHEET_PICTURES = 64
 DRAWN_AT_ONCE = 64
-TRIAL_REPORTS = 4  # measurements of a trial: a hopeless one can be ended after the first
-
-
-@dataclass(frozen=True)
-class GanRequest:
-    """What `train gan` was asked for. `given`: dotted keys of GanTrainConfig that a person set, with their values."""
-
-    out: Path
-    work_dir: Path
-    where: Where = ()
-    held_out: int = 1000
-    given: Mapping[str, Any] = field(default_factory=dict)
-    start_from: str = ""  # a generator's bundle to go on from
-    trials: int = 0  # above 0: a search of that many
-    sampler: Literal["bayesian", "grid"] = "bayesian"
-    space: Path | None = None
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What is printed at the end (by the first process alone), and how the command exits."""
-
-    text: str
-    exit_code: int = EXIT_OK
-
-
-@dataclass(frozen=True)
-class Lessons:
-    """What every training of one command shares."""
-
-    rows: list[TrainRow]
-    embeddings: npt.NDArray[np.float32]
-    provenance: Provenance
-    context: TrainContext
 
 
 def train_gan_on_rows(settings: Settings, database: Database, request: GanRequest, data: DataChoices) -> Trained:
@@ -94,25 +56,19 @@ def train_gan_on_rows(settings: Settings, database: Database, request: GanReques
     """
     space = searched(request) if request.trials else {}
     stop = StopRequest()
-    with processes(choose_device(settings.gan.device)) as device, stop_on_signals(stop):
-        start = load_bundle(request.start_from, "gan") if request.start_from else None
-        config = base_config(device, request.given, start)
-        with in_turn():
-            rows = training_rows(settings, database, request.where)
-            rule = _rule_before(settings, database, start)
-            found = prepare_data(rows, replace(_plan(request, config), rule=rule), data)
-        if data.check_only:
-            return Trained(found.report.describe() if world()[0] == 0 else "")
-        if not found.train:
-            raise UsageError("no row is left to learn from: its bundle held them all out", where="--from")
-        config = few_photo_recipe(config, len(found.train), request.given)
-        clip = load_clip(settings.clip.model, device, pretrained=settings.clip.pretrained or None)
-        config = _for_clip(config, clip, start)
-        lessons = _lessons(request, config, found, clip, start, stop)
+    with processes(choose_device(settings.gan.device)) as device, stop_on_signals(stop, wording=TRAINING):
+        try:
+            with stop.at_once():
+                prepared = _prepare(settings, database, request, data, device, stop)
+        except Stopped:
+            return Trained(_unprepared(request) if world()[0] == 0 else "", EXIT_PARTIAL)
+        if isinstance(prepared, DataReport):
+            return Trained(prepared.describe() if world()[0] == 0 else "")
+        config, lessons = prepared
         if request.trials:
             if world()[1] > 1:
                 raise UsageError("a search runs in one process", hint="Start it without a launcher.")
-            return _search(request, space, config, lessons)
+            return search_settings(request, space, config, lessons)
         result = train_gan(
             lessons.rows,
             lessons.embeddings,
@@ -125,6 +81,32 @@ def train_gan_on_rows(settings: Settings, database: Database, request: GanReques
         )
         text = describe(result, request, len(lessons.rows)) if world()[0] == 0 else ""
     return Trained(text, EXIT_OK if result.finished else EXIT_PARTIAL)
+
+
+def _prepare(
+    settings: Settings, database: Database, request: GanRequest, data: DataChoices, device: str, stop: StopRequest
+) -> tuple[GanTrainConfig, Lessons] | DataReport:
+    """Return the config and what is learnt from; with `data.check_only`, the report on the data alone."""
+    start = load_bundle(request.start_from, "gan") if request.start_from else None
+    config = base_config(device, request.given, start)
+    with in_turn():
+        rows = training_rows(settings, database, request.where)
+        rule = _rule_before(settings, database, start)
+        found = prepare_data(rows, replace(_plan(request, config), rule=rule), data)
+    if data.check_only:
+        return found.report
+    if not found.train:
+        raise UsageError("no row is left to learn from: its bundle held them all out", where="--from")
+    config = few_photo_recipe(config, len(found.train), request.given)
+    clip = load_clip(settings.clip.model, device, pretrained=settings.clip.pretrained or None)
+    config = _for_clip(config, clip, start)
+    return config, _lessons(request, config, found, clip, start, stop)
+
+
+def _unprepared(request: GanRequest) -> str:
+    """Return the line for a stop before the first step. Photos are kept as one whole array, or not at all."""
+    again = "the same command starts again, and decodes the photos anew where they were not all decoded"
+    return f"{request.out}: stopped before the first step; {again}"
 
 
 def base_config(device: str, given: Mapping[str, Any], start: Bundle | None) -> GanTrainConfig:
@@ -150,6 +132,9 @@ def describe(result: GanTrainResult, request: GanRequest, photos: int) -> str:
     if result.ending == "alarm":
         kept = best or "\n  no bundle was good enough to be kept" if result.bundle is None else best
         return f"{request.out}: {seen}; stopped by an alarm\n  {result.alarm}{kept}"
+    if result.already:
+        more = "nothing is left to do. For more, raise --images"
+        return f"{request.out}: already finished, {seen}; {more}{best}"
     ended = "done" if result.finished else f"stopped; the same command goes on from {request.work_dir}"
     return f"{request.out}: {seen}, {ended}{best}"
 
@@ -276,90 +261,3 @@ def drawing(generator: Generator) -> Callable[[npt.NDArray[np.float32], npt.NDAr
         return np.asarray(torch.cat(parts).cpu().numpy())
 
     return draw
-
-
-def _about(config: GanTrainConfig, lessons: Lessons) -> str:
-    """Return what all trials of one search must share, as a hash."""
-    shared = config.model_dump_json(exclude={"device", "workers", "minutes", "checkpoint_minutes"})
-    key = data_key(lessons.rows, lessons.provenance.clip_hash)
-    start = "".join(lessons.provenance.notes)
-    return hashlib.sha256(f"{shared}\n{key}\n{start}".encode()).hexdigest()
-
-
-def searched(request: GanRequest) -> Space:
-    """Return what a search tries: the file's space, or the usual one without the settings that a person has given.
-
-    Raises UsageError when a given setting cannot count in a search, and what `read_space` raises.
-    """
-    if "watch.measure_every" in request.given:
-        every = f"a search measures each trial {TRIAL_REPORTS} times, and compares them"
-        raise UsageError(f"watch.measure_every cannot be set: {every}", where="--search", hint="Leave it out.")
-    if request.space is None:
-        space: Space = {key: axis for key, axis in SPACE.items() if key not in request.given}
-        if not space:
-            raise UsageError("every setting that it tries is set", where="--search", hint="Name others: --space FILE.")
-        return space
-    space = read_space(request.space)
-    both = sorted(space.keys() & request.given.keys())
-    if both:
-        raise UsageError(f"{both[0]} is set, and cannot be tried", where=str(request.space), hint="Leave one out.")
-    return space
-
-
-def longer(given: Mapping[str, Any], best: Mapping[str, Any]) -> str:
-    """Return the flags that train a search's best trial for long: its settings and a person's, but for the length."""
-    return as_flags({key: value for key, value in given.items() if key not in ("images", "minutes")} | dict(best))
-
-
-def _search(request: GanRequest, space: Space, config: GanTrainConfig, lessons: Lessons) -> Trained:
-    """Train many short ones, each in its own folder below the work folder, and say how to train the best for long."""
-    if lessons.context.measure is None:
-        raise UsageError("a search needs measurements", hint="Hold out more products.")
-    watch = config.watch.model_copy(update={"measure_every": max(config.batch_size, config.images // TRIAL_REPORTS)})
-    config = config.model_copy(update={"watch": watch})
-    stop = lessons.context.should_stop
-
-    def train_once(values: dict[str, Any], report: Report) -> float:
-        name = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
-        folder = request.work_dir / "trials" / name
-        try:
-            return short_training(folder, values, report)
-        finally:  # a trial is never resumed
-            for file in (CHECKPOINT, BEST):
-                (folder / file).unlink(missing_ok=True)
-
-    def short_training(folder: Path, values: dict[str, Any], report: Report) -> float:
-        context = replace(lessons.context, report=lambda seen, figures: report(seen, figures["kid"]))
-        result = train_gan(
-            lessons.rows,
-            lessons.embeddings,
-            out=folder / "bundle",
-            work_dir=folder,
-            config=with_settings(config, values),
-            provenance=lessons.provenance,
-            context=context,
-        )
-        if result.ending == "stopped":
-            raise Interrupted
-        if "kid" not in result.measured:
-            raise CatalogGenError(result.alarm or "nothing was measured", where=str(folder))
-        return result.measured["kid"]
-
-    found = search(
-        train_once,
-        space,
-        trials=request.trials,
-        folder=request.work_dir,
-        sampler=request.sampler,
-        seed=config.seed,
-        about=_about(config, lessons),
-        should_stop=stop,
-    )
-    best = found.best
-    lines = [f"{request.work_dir}: {len(found.trials)} trials, in search.json and search.png"]
-    if best is not None and best.value is not None:
-        lines.append(f"  best: kid {best.value:.4g}, trial {best.number}")
-        lines.append(f"  train it for longer, without --search, with: {longer(request.given, best.params)}")
-    if not found.finished:
-        lines.append("  stopped; the same command goes on with the trials that are left")
-    return Trained("\n".join(lines), EXIT_OK if found.finished else EXIT_PARTIAL)

@@ -87,8 +87,8 @@ def test_two_parts_make_the_same_curve_as_one(
 
 
 def _after(steps: int) -> Any:
-    """A `should_stop` that says yes when it is asked for the `steps`th time."""
-    asked = iter(range(1, 10**6))
+    """A `should_stop` that says yes after `steps` steps; it is asked before the first one as well."""
+    asked = iter(range(10**6))
     return lambda: next(asked) >= steps
 
 

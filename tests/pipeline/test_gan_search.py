@@ -12,7 +12,8 @@ import pytest
 from catalog_gen.cli import run
 from catalog_gen.errors import UsageError
 from catalog_gen.gan.space import SPACE, Choices
-from catalog_gen.pipeline.gan_training import GanRequest, Trained, longer, searched
+from catalog_gen.pipeline.gan_request import GanRequest, Trained
+from catalog_gen.pipeline.gan_search import longer, searched
 
 PATHS = {"out": Path("bundle"), "work_dir": Path("work")}
 

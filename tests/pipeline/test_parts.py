@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from datetime import datetime
@@ -15,7 +16,7 @@ from catalog_gen.errors import TemporaryFailure, TransientError, Unavailable, Us
 from catalog_gen.pipeline.deadline import deadline_from
 from catalog_gen.pipeline.prompting import product_prompt
 from catalog_gen.pipeline.retry import Retry
-from catalog_gen.pipeline.signals import StopRequest, stop_on_signals
+from catalog_gen.pipeline.signals import Stopped, StopRequest, Wording, stop_on_signals
 from catalog_gen.pipeline.work import derive_seed, text_hash
 
 
@@ -74,6 +75,42 @@ def test_a_signal_after_a_deadline_does_not_leave_at_once() -> None:
         assert not left
         os.kill(os.getpid(), signal.SIGTERM)
         assert left
+
+
+def test_a_signal_is_heard_at_once_where_nothing_is_lost(caplog: pytest.LogCaptureFixture) -> None:
+    stop, done = StopRequest(), []
+    with stop_on_signals(stop, wording=Wording("finishing the step", "the checkpoint stays")):
+        with stop.at_once():
+            done.append("before")
+        with pytest.raises(Stopped, match="signal SIGTERM"), stop.at_once():
+            os.kill(os.getpid(), signal.SIGTERM)
+            done.append("never")
+        assert done == ["before"] and stop.asked()
+        with pytest.raises(Stopped), stop.at_once():
+            done.append("never")
+    assert caplog.messages == ["SIGTERM: stopping; once more stops at once"]
+
+
+def test_a_stop_that_is_swallowed_or_asked_for_within_ends_the_block() -> None:
+    stop = StopRequest()
+    swallowed = contextlib.suppress(BaseException)
+    with stop_on_signals(stop), pytest.raises(Stopped, match="signal SIGINT"), stop.at_once(), swallowed:
+        os.kill(os.getpid(), signal.SIGINT)
+    stop = StopRequest()
+    with pytest.raises(Stopped, match="deadline"), stop.at_once():
+        stop.ask("deadline")
+
+
+def test_signals_are_answered_in_the_command_s_words(caplog: pytest.LogCaptureFixture) -> None:
+    left: list[int] = []
+    with stop_on_signals(StopRequest(), left.append, Wording("finishing the step", "the checkpoint stays")):
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert left == [128 + signal.SIGTERM]
+    assert caplog.messages == [
+        "SIGTERM: finishing the step; once more stops at once",
+        "SIGTERM again: stopping at once; the checkpoint stays",
+    ]
 
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -14,7 +14,7 @@ from shop_folder import photo, write_feed, write_shop
 from catalog_gen.cli import run
 from catalog_gen.config import Settings, load_settings
 from catalog_gen.errors import ConfigError, UsageError
-from catalog_gen.pipeline.gan_training import GanRequest, Trained
+from catalog_gen.pipeline.gan_request import GanRequest, Trained
 from catalog_gen.pipeline.training_data import DataChoices
 from catalog_gen.pipeline.training_source import training_rows, training_source
 from catalog_gen.training_data import TrainRow
