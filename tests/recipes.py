@@ -1,7 +1,7 @@
 """`make recipes`: the same photos, the same number of images, one thing changed at a time; trained, scored, tabled.
 
 Each recipe is trained and scored by the program's own commands, several at once on a thread each, and is kept: what was
-interrupted goes on where it stopped. The table goes to docs/recipes.md, the sheets stay in the work folder.
+interrupted goes on where it stopped. The table goes to docs/recipes.md, and beside it one picture of what each drew.
 
     python tests/recipes.py --config catalog-gen.toml --work work/recipes --images 20000
 """
@@ -17,6 +17,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from PIL import Image, ImageDraw
 
 CONV = "discriminator.kind=conv"
 SMALL = [
@@ -73,6 +75,7 @@ def main() -> None:
         failed = [name for name, fault in pool.map(lambda name: work(name, given), given.only) if fault]
     rows = {name: json.loads(score_file(given.work, name).read_text("utf-8")) for name in RECIPES if done(given, name)}
     given.table.write_text(table(rows, given), encoding="utf-8")
+    picture(ranking(rows), given)
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
 
 
@@ -135,8 +138,8 @@ COLUMNS = ("kid", "precision", "recall", "coverage", "kind", "colour", "variety"
 
 def table(rows: dict[str, Any], given: argparse.Namespace) -> str:
     """Return the page: a line a recipe, best KID first, below it the same figures of real photos."""
-    metrics = {name: {row["name"]: row for row in scores["metrics"]} for name, scores in rows.items()}
-    ranked = sorted(rows, key=lambda name: metrics[name]["kid"]["pictures"]["value"])
+    metrics = {name: metrics_of(scores) for name, scores in rows.items()}
+    ranked = ranking(rows)
     titles = [metrics[ranked[0]][key]["title"] for key in COLUMNS]
     lines = [
         "# Recipes",
@@ -149,12 +152,45 @@ def table(rows: dict[str, Any], given: argparse.Namespace) -> str:
     for name in ranked:
         lines.append(f"| {name} | {' | '.join(figures(metrics[name], 'pictures'))} | {flags(name)} |")
     lines.append(f"| *real photos* | {' | '.join(figures(metrics[ranked[0]], 'real'))} | |")
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", SHOWN.format(picture=given.table.with_suffix(".png").name), ""])
+
+
+def metrics_of(scores: dict[str, Any]) -> dict[str, Any]:
+    return {row["name"]: row for row in scores["metrics"]}
+
+
+def ranking(rows: dict[str, Any]) -> list[str]:
+    """Return the recipes' names, the lowest KID first."""
+    return sorted(rows, key=lambda name: float(metrics_of(rows[name])["kid"]["pictures"]["value"]))
+
+
+LINE, LABEL = 16, 190  # pictures shown of a recipe: one of each of the sheet's sixteen kinds; px of its name
+
+
+def picture(names: list[str], given: argparse.Namespace) -> None:
+    """Write what each recipe drew, a line each: the same words and noise, from the last sheet of its training."""
+    lines = []
+    for name in names:
+        sheet = Image.open(max((folder_of(given.work, name) / "sheets").glob("*.png"))).convert("RGB")
+        step = sheet.width // 8  # a sheet has eight columns, four pictures a kind
+        line = Image.new("RGB", (LABEL + LINE * step, step), "white")
+        ImageDraw.Draw(line).text((4, step // 2 - 6), name, fill="black")
+        for place in range(LINE):
+            x, y = place % 2 * 4 * step, place // 2 * step
+            line.paste(sheet.crop((x, y, x + step, y + step)), (LABEL + place * step, 0))
+        lines.append(line)
+    whole = Image.new("RGB", (lines[0].width, sum(line.height for line in lines)), "white")
+    for number, line in enumerate(lines):
+        whole.paste(line, (0, number * line.height))
+    whole.save(given.table.with_suffix(".png"), optimize=True)
 
 
 HEAD = """Written by `make recipes`: the same photos, {images:,} images each at {size} px, one change each; scored by
 `catalog-gen evaluate` on {rows:,} held-out products. It tells beginnings apart, not ends: a recipe that starts slowly
 may win later."""
+SHOWN = """The same words and noise drawn by each, best KID first (the last sheet of each training):
+
+![What each recipe drew]({picture})"""
 
 
 def figures(metrics: dict[str, Any], side: str) -> list[str]:

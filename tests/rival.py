@@ -1,8 +1,8 @@
 """The public package `lightweight-gan` trained on the catalogue's photos for a given time, on one CPU thread.
 
-Its own trainer, networks, losses and augmentation at their defaults, but for the batch; only its calls to CUDA are sent
-to the CPU. It reads no words. Its averaged generator's pictures go to a folder that `catalog-gen evaluate --pictures`
-scores as it scores ours.
+Its own trainer, networks, losses and augmentation at their defaults, but for the batch, and the channels where
+`--fmap-max` lowers them; only its calls to CUDA are sent to the CPU. It reads no words. Its averaged generator's pictures
+go to a folder that `catalog-gen evaluate --pictures` scores as it scores ours.
 
     pip install lightweight-gan
     PYTHONPATH=tests python -m rival --config catalog-gen.toml --work work/rival --minutes 12 --size 64
@@ -36,11 +36,12 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--fmap-max", type=int, default=512, help="the most channels of a layer; fewer are faster")
     given = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     photos = write_photos(given.config, given.work, given.size)
-    trainer = make_trainer(given.work, given.size)
+    trainer = make_trainer(given.work, given.size, given.fmap_max)
     trainer.set_data_src(str(photos))
     started = time.monotonic()
     while time.monotonic() - started < given.minutes * 60:
@@ -66,7 +67,7 @@ def write_photos(config: Path, work: Path, size: int) -> Path:
     return folder
 
 
-def make_trainer(work: Path, size: int) -> Any:
+def make_trainer(work: Path, size: int, fmap_max: int) -> Any:
     """Return the package's trainer; what it puts on a GPU stays where it is."""
     torch.Tensor.cuda = torch.nn.Module.cuda = lambda self, *_, **__: self  # type: ignore[method-assign,assignment]
     device = torch.device
@@ -79,6 +80,7 @@ def make_trainer(work: Path, size: int) -> Any:
         image_size=size,
         batch_size=BATCH,
         num_workers=0,
+        fmap_max=fmap_max,
         save_every=10**9,
         evaluate_every=10**9,
         use_aim=False,
