@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from catalog_gen.catalog.model import RunState
 
@@ -22,6 +23,8 @@ class RunSummary:
     seconds: float
     images_per_second: float
     message: str
+
+    outcomes: ClassVar[tuple[str, ...]] = OUTCOMES
 
     def describe(self) -> str:
         """Return what a person wants to know, in a few lines."""
