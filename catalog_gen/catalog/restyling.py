@@ -37,13 +37,16 @@ _NAMES = [field.name for field in fields(Asset)]
 class RestyleScope:
     """What restyling makes. outputs: each output's name, and a hash of all that decides its pixels but the source.
 
-    photo_key: (a row's image, its SHA-256 as imported or None) to what stands for the image's bytes.
+    photo_key: (a row's image, its SHA-256 as imported or None) to what stands for the image's bytes. detail: what else
+    of a product decides its pictures. judged_by: a hash of the limits; a row that failed is tried again under others.
     """
 
     style: str
     outputs: Mapping[str, str]
     include_photos: bool
     photo_key: Callable[[str, str | None], str]
+    detail: Callable[[Product], str] = lambda product: ""
+    judged_by: str = ""
 
     def stale(self, source: PictureSource, live: Mapping[str, str]) -> dict[str, str]:
         """Return the outputs to be made, by name, with the input hash of each; `live` has those that stand."""
@@ -80,13 +83,13 @@ class _LackingOutputs:
 
     def look(self, database: Database, page: Sequence[Product]) -> Looked:
         self._sources = find_sources(database, self._source, page, self._scope)
-        with database.read() as connection:
-            live = live_outputs(connection, self._scope.style, sorted(self._sources))
+        live = read_live_outputs(database, self._scope.style, sorted(self._sources))
         stale = {sku: self._scope.stale(found, live.get(sku, {})) for sku, found in self._sources.items()}
+        decided = (*self._scope.outputs.values(), self._scope.judged_by)
         return Looked(
             finished={sku for sku, outputs in stale.items() if not outputs},
             # Of all outputs, not of the stale ones: a row keeps its failed attempts while its input stays the same.
-            hashes={sku: input_hash(found.key, *self._scope.outputs.values()) for sku, found in self._sources.items()},
+            hashes={sku: input_hash(found.key, *decided) for sku, found in self._sources.items()},
             pictures={sku: len(outputs) for sku, outputs in stale.items()},
         )
 
@@ -113,12 +116,13 @@ def find_sources(
         written_back = any(picture.uri == product.image for picture in pictures)
         if scope.include_photos and product.image and not written_back:
             sha256 = hashes.get(product.sku)
-            key = scope.photo_key(product.image, sha256)
+            key = _key(scope, product, scope.photo_key(product.image, sha256))
             found[product.sku] = PictureSource(product.sku, product.image, key, sha256=sha256)
             continue
         for picture in pictures:
             if picture.live and picture.state in APPROVED_STATES:
-                found[product.sku] = _from_asset(picture)
+                key = _key(scope, product, picture.sha256)
+                found[product.sku] = PictureSource(product.sku, picture.uri, key, picture, picture.sha256)
     return found
 
 
@@ -137,8 +141,15 @@ def live_outputs(connection: sa.Connection, style: str, skus: Sequence[str]) -> 
     return dict(found)
 
 
-def _from_asset(picture: Asset) -> PictureSource:
-    return PictureSource(picture.sku, picture.uri, picture.sha256, asset=picture, sha256=picture.sha256)
+def read_live_outputs(database: Database, style: str, skus: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return `live_outputs` as they are now."""
+    with database.read() as connection:
+        return live_outputs(connection, style, skus)
+
+
+def _key(scope: RestyleScope, product: Product, source_key: str) -> str:
+    detail = scope.detail(product)
+    return input_hash(source_key, detail) if detail else source_key
 
 
 def _generated(database: Database, skus: Sequence[str]) -> dict[str, list[Asset]]:
