@@ -1,4 +1,4 @@
-"""A shop with approved pictures and photos, and small parts to restyle them with: plain arithmetic, with fault knobs."""
+"""A shop with approved pictures and photos, and small parts to restyle them with: plain arithmetic, with knobs."""
 
 from __future__ import annotations
 

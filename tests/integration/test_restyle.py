@@ -94,7 +94,7 @@ def test_outputs_by_name(shop: RestyleShop) -> None:
     assert shop.restyle(outputs=("wide",)).counts["pictures"] == 2
     assert {variant for _, variant in shop.live()} == {"wide"}
     assert shop.restyle().counts["pictures"] == 2
-    with pytest.raises(UsageError, match="no output 'tall'. It has: square, wide"):
+    with pytest.raises(UsageError, match=r"no output 'tall'\. It has: square, wide"):
         shop.restyle(outputs=("tall",))
 
 
