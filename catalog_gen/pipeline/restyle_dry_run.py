@@ -28,7 +28,7 @@ SHOWN = 20
 class RestyleEstimate:
     """A plan and its cost, measured on the first rows of the plan, with the template and models that would be used.
 
-    `faults`: (sku, reason) of those among the measured rows that would fail.
+    `measured` of them could be made, and `seconds` and `bytes` go by these; `faults` has the others, as (sku, reason).
     """
 
     template: str
@@ -76,15 +76,16 @@ def estimate(settings: Settings, database: Database, request: RestyleRequest, *,
     run = RestyleRun(context, request, storage, parts)
     rows = [RestyleWork(Claimed(found, 0, "")) for found in source.fetch(plan.shown[:MEASURED_ROWS]).values()]
     seconds, size = _measure(run, rows)
-    made = sum(len(work.outputs) for work in rows if not work.outcome)
+    whole = [work for work in rows if not work.outcome]  # those that fail cost next to nothing
+    made = sum(len(work.outputs) for work in whole)
     plan.shown = plan.shown[:show]
     return RestyleEstimate(
         template=parts.template.name,
         outputs=tuple(output.name for output in parts.outputs),
         plan=plan,
-        seconds=plan.planned * seconds / max(len(rows), 1) / parts.streams,
+        seconds=plan.pictures * seconds / max(made, 1) / parts.streams,
         bytes=plan.pictures * size / max(made, 1),
-        measured=len(rows),
+        measured=len(whole),
         faults=tuple((work.sku, work.reason) for work in rows if work.outcome),
     )
 

@@ -76,7 +76,7 @@ class RestyleParts:
         """Return how the product's words pose it, or "" where they do not tell."""
         from catalog_gen.style.layout import pose_of
 
-        return pose_of(f"{product.category} {product.title}") or ""
+        return pose_of(_words(product)) or ""
 
     def cut_out(self, photo: Image.Image) -> Cutout:
         """Return the product without its ground. Raises RowError where none can be told from it."""
@@ -92,7 +92,7 @@ class RestyleParts:
         from catalog_gen.style.compose import place
         from catalog_gen.style.layout import pose_of
 
-        scene = place(self.template, output, cutout, pose=pose_of(f"{product.category} {product.title}"))
+        scene = place(self.template, output, cutout, known=pose_of(_words(product)))
         return _bytes(scene.content), _bytes(scene.alpha)
 
     def stylise(self, candidate: int, contents: Sequence[Pixels], products: Sequence[Pixels]) -> list[Pixels]:
@@ -218,3 +218,7 @@ def choose_outputs(template: Template, names: Sequence[str]) -> tuple[Output, ..
 
 def _bytes(values: npt.NDArray[np.float32]) -> Pixels:
     return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+
+
+def _words(product: Product) -> str:
+    return f"{product.category} {product.title}"
