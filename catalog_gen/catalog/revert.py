@@ -7,8 +7,10 @@ in any order and any number of times.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 import sqlalchemy as sa
 
@@ -36,12 +38,25 @@ class Reverted:
     retired: int = 0
     restored: int = 0
 
+    def describe(self) -> str:
+        """Return what a person wants to know, in a line."""
+        return (
+            f"run {self.run_id} ({self.job}): {self.retired} pictures retired, {self.restored} earlier ones stand again"
+        )
 
-def revert(database: Database, run_id: str) -> Reverted:
+
+_Page: TypeAlias = tuple[str | None, Reverted]
+"""The last id that was looked at (None at the end), and what a page's transaction changed."""
+
+
+def revert(
+    database: Database, run_id: str, attempt: Callable[[Callable[[], _Page]], _Page] = lambda step: step()
+) -> Reverted:
     """Retire the run's live pictures and bring back those that they replaced; harmless to repeat, at any time.
 
     `run_id` may be an unambiguous beginning. Where a later run's picture stands, it goes on standing, and reverting
-    that run brings back what was there before both. A rejected picture is never brought back.
+    that run brings back what was there before both. A rejected picture is never brought back. attempt: what calls each
+    transaction, and may call it again when it failed.
     Raises UsageError for a run that is unknown or restyled nothing, TemporaryFailure for one that is still at work.
     """
     run = get_run(database, run_id)
@@ -57,21 +72,24 @@ def revert(database: Database, run_id: str) -> Reverted:
     result = Reverted(run.id, run.job)
     last: str | None = ""
     while last is not None:
-        last = _revert_page(database, run, last, result)
+        last, page = attempt(partial(_revert_page, database, run, last))
+        result.retired += page.retired
+        result.restored += page.restored
     return result
 
 
-def _revert_page(database: Database, run: RunRecord, last: str, result: Reverted) -> str | None:
-    """Take back the next pictures of the run by id, in one transaction; return the last id, None at the end."""
+def _revert_page(database: Database, run: RunRecord, last: str) -> _Page:
+    """Take back the next pictures of the run by id, in one transaction."""
+    result = Reverted(run.id, run.job)
     query = sa.select(asset).where(asset.c.run_id == run.id, asset.c.kind == "restyled", asset.c.id > last)
     with database.transaction() as connection:
         ours = connection.execute(query.order_by(asset.c.id).limit(PAGE)).mappings().all()
         if not ours:
-            return None
+            return None, result
         places = _places(connection, sorted({row["sku"] for row in ours}))
         for row in ours:
             _take_out(connection, run.id, row["id"], places[_place(row)], result)
-    return str(ours[-1]["id"])
+    return str(ours[-1]["id"]), result
 
 
 def _take_out(

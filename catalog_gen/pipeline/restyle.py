@@ -89,8 +89,8 @@ class RestyleRun(JobRun[RestyleWork]):
 
     @property
     def page_rows(self) -> int:
-        """Rows of a page: as configured, else a batch of each of the template's sizes; more would only fill memory."""
-        return self.context.settings.job.page_rows or self.parts.batch
+        """Rows of a page: a batch of each of the template's sizes. More, which suits small pictures, would fill memory."""
+        return self.parts.batch
 
     def make_plan(self) -> RestylePlan:
         context = self.context
@@ -165,10 +165,11 @@ def scope_request(settings: Settings, request: RestyleRequest, run_id: str, job:
     )
 
 
-def revert(database: Database, run_id: str) -> Reverted:
+def revert(settings: Settings, database: Database, run_id: str) -> Reverted:
     """Retire a restyling run's pictures and bring back what was live before; see `catalog.revert`."""
+    retry = Retry(settings.job.retries, settings.job.retry_seconds)
     database.check_schema()
-    return revert_run(database, run_id)
+    return revert_run(database, run_id, lambda step: retry("reverting", step))
 
 
 def _request_json(request: RestyleRequest) -> dict[str, Any]:

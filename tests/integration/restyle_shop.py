@@ -239,7 +239,6 @@ def settings_for(database_url: str, pictures: Path | str) -> Settings:
         "database.url": database_url,
         "storage.url": str(pictures),
         "job.retry_seconds": 0.02,
-        "job.page_rows": 4,
     }
     return load_settings(None, env={}, use_default_file=False, flags=flags)
 

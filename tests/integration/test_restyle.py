@@ -248,9 +248,9 @@ def test_revert_brings_back_what_was_live(shop: RestyleShop) -> None:
     shop.knobs.square = 2
     second = shop.restyle()
     database = shop.database()
-    result = job.revert(database, second.run_id)
+    result = job.revert(shop.settings, database, second.run_id)
     assert (result.retired, result.restored) == (3, 3)
-    assert job.revert(database, second.run_id).retired == 0
+    assert job.revert(shop.settings, database, second.run_id).retired == 0
     database.dispose()
     assert {place: asset.id for place, asset in shop.live().items()} == before
     assert shop.restyle().counts["pictures"] == 3, "the outputs are stale again"
