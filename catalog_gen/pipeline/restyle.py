@@ -89,7 +89,7 @@ class RestyleRun(JobRun[RestyleWork]):
 
     @property
     def page_rows(self) -> int:
-        """Rows of a page: a batch of each of the template's sizes. More, which suits small pictures, would fill memory."""
+        """Rows of a page: a batch of each of the template's sizes; more would only fill memory."""
         return self.parts.batch
 
     def make_plan(self) -> RestylePlan:

@@ -145,13 +145,13 @@ class RestyleParts:
         """Return the picture with the template's frame, logo and text over it."""
         from catalog_gen.style.compose import overlay
 
-        return _bytes(overlay(self.template, output, picture.astype(np.float32) / 255))
+        return _bytes(overlay(self.template, output, _floats(picture)))
 
     def check(self, before: Pixels, after: Pixels, product: Pixels) -> tuple[Invariance, list[str]]:
         """Return how alike the product is before and after, and what of it is beyond the template's limits."""
         from catalog_gen.quality.invariance import Limits, check
 
-        found = check(before, after, product.astype(np.float32) / 255, self.clip)
+        found = check(before, after, _floats(product), self.clip)
         limits = self.template.config.limits
         return found, found.faults(Limits(limits.delta_e, limits.delta_e_p95, limits.ssim, limits.clip))
 
@@ -218,6 +218,10 @@ def choose_outputs(template: Template, names: Sequence[str]) -> tuple[Output, ..
 
 def _bytes(values: npt.NDArray[np.float32]) -> Pixels:
     return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+
+
+def _floats(pixels: Pixels) -> npt.NDArray[np.float32]:
+    return pixels.astype(np.float32) / np.float32(255)
 
 
 def _words(product: Product) -> str:
