@@ -24,7 +24,7 @@ from catalog_gen.catalog import assets, queue, runs, tables
 from catalog_gen.catalog.database import Database
 from catalog_gen.catalog.model import NewAsset, Outcome, Product
 from catalog_gen.catalog.restyling import find_sources, input_hash
-from catalog_gen.errors import InternalError
+from catalog_gen.errors import InternalError, TransientError
 
 
 def test_an_output_follows_from_its_source_and_its_template() -> None:
@@ -156,3 +156,23 @@ def test_a_restyled_row_needs_every_picture_alive(database: Database, state: str
     pictures: tuple[NewAsset, ...] = (*good, *(NewAsset(**vars(one) | {"state": state}) for one in dead))
     with pytest.raises(InternalError, match="needs a live asset"):
         queue.record(database, run_id, JOB, [Outcome("sku-00000", "restyled", assets=pictures)])
+
+
+def test_a_picture_that_came_back_in_between_makes_the_whole_batch_try_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if a revert had brought a picture back after the live ones were retired."""
+    approved(database, 1)
+    run_once(database, scope())
+    changed = scope(square="s2", wide="w2")
+    run_id, _ = begin(database, changed)
+    before = rows_of(database, tables.asset, "id", "live", "retired_by")
+    with monkeypatch.context() as patched:
+        patched.setattr("catalog_gen.catalog.record._retire_replaced", lambda *_: None)
+        with pytest.raises(TransientError, match="changed while new ones were recorded"):
+            work(database, run_id, changed)
+    assert rows_of(database, tables.asset, "id", "live", "retired_by") == before
+    [sku] = queue.held(database, run_id, JOB)
+    again = Outcome(sku, "restyled", assets=restyled(sku, {"square": "s2", "wide": "w2"}))
+    assert queue.record(database, run_id, JOB, [again]).recorded == [sku]
+    assert set(standing(database).values()) == {run_id}
