@@ -113,6 +113,19 @@ class GateConfig(Section):
     duplicates: bool = True
 
 
+class RestyleConfig(Section):
+    """Putting pictures into brand templates. `templates`: a folder with the shop's own, beside those that ship.
+
+    `photos` is the folder or URL that relative paths of the catalogue's images start from.
+    """
+
+    templates: str = ""
+    photos: str = ""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    batch: Annotated[int, Field(ge=0, le=1_024)] = 0  # pictures of a size stylised at once; 0: as the device can take
+    tile: Annotated[int, Field(ge=256, le=8_192, multiple_of=32)] = 2_048  # px: larger pictures are worked in tiles
+
+
 class StorageConfig(Section):
     """Where pictures go: a folder or an fsspec URL such as `s3://bucket/prefix`, with its options."""
 
@@ -144,6 +157,7 @@ class Settings(Section):
     clip: ClipConfig = ClipConfig()
     gan: GanConfig = GanConfig()
     gate: GateConfig = GateConfig()
+    restyle: RestyleConfig = RestyleConfig()
     storage: StorageConfig = StorageConfig()
     job: JobConfig = JobConfig()
 

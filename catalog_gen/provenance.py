@@ -27,6 +27,8 @@ MAX_TEXT = 2_000  # characters of one value: a JPEG segment holds 65,502 bytes i
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _DC = "http://purl.org/dc/elements/1.1/"
 _XMP = "http://ns.adobe.com/xap/1.0/"
+_XMP_MM = "http://ns.adobe.com/xap/1.0/mm/"
+_ST_REF = "http://ns.adobe.com/xap/1.0/sType/ResourceRef#"
 _IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 _OWN = "urn:catalog-gen:provenance:1#"
 # XML 1.0 has no way to write these at all, escaped or not.
@@ -43,6 +45,11 @@ _FIELDS = {
     f"{{{_OWN}}}Candidates": "candidates",
     f"{{{_OWN}}}Candidate": "candidate",
     f"{{{_OWN}}}Truncation": "truncation",
+    f"{{{_OWN}}}Template": "template",
+    f"{{{_OWN}}}StyleEngine": "engine",
+    f"{{{_OWN}}}SourceSHA256": "source_sha256",
+    f"{{{_OWN}}}SourceAsset": "source_asset",
+    f"{{{_OWN}}}SourcePhoto": "source_photo",
 }
 
 
@@ -52,19 +59,27 @@ class Provenance:
 
     attempt: how many pictures of this product came before. candidate: which one of `candidates` was kept, from 0.
     truncation: how freely it was drawn, in [0, 1]; 1, which is left unsaid, is the generator as trained.
+    template, engine: name and hash of the brand's template and of the style engine that a picture was restyled with.
+    source_...: what it was restyled from: the file's SHA-256, and the asset's id or the photo's name. A picture made
+    from a photo has no `gan`, and then says nothing of prompt, generator and seed.
     """
 
     sku: str
     prompt: str
     gan: str
     clip: str
-    seed: int
+    seed: int = 0
     attempt: int = 0
     candidates: int = 1
     candidate: int = 0
     truncation: float = 1.0
     software: str = SOFTWARE
     source_type: SourceType = "trainedAlgorithmicMedia"
+    template: str = ""
+    engine: str = ""
+    source_sha256: str = ""
+    source_asset: str = ""
+    source_photo: str = ""
 
 
 def build_xmp(provenance: Provenance) -> bytes:
@@ -73,7 +88,6 @@ def build_xmp(provenance: Provenance) -> bytes:
     Characters that XML cannot hold (controls, lone surrogates) become U+FFFD; a value is cut at 2,000 characters.
     """
     p = provenance
-    prompt = _text(p.prompt)
     lines = [
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>',
         f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}">',
@@ -81,18 +95,12 @@ def build_xmp(provenance: Provenance) -> bytes:
         f' xmlns:catalogGen="{_OWN}">',
         _element("Iptc4xmpExt:DigitalSourceType", SOURCE_TYPES + p.source_type),
         _element("Iptc4xmpExt:AISystemUsed", "catalog-gen"),
-        _element("Iptc4xmpExt:AISystemVersionUsed", p.gan),
-        _element("Iptc4xmpExt:AIPromptInformation", p.prompt),
-        f'<dc:description><rdf:Alt><rdf:li xml:lang="x-default">{prompt}</rdf:li></rdf:Alt></dc:description>',
+        _element("Iptc4xmpExt:AISystemVersionUsed", p.gan or p.engine),
+        *_words(p),
         _element("dc:identifier", p.sku),
         _element("xmp:CreatorTool", p.software),
-        _element("catalogGen:Generator", p.gan),
-        _element("catalogGen:TextEncoder", p.clip),
-        _element("catalogGen:Seed", str(p.seed)),
-        _element("catalogGen:Attempt", str(p.attempt)),
-        _element("catalogGen:Candidates", str(p.candidates)),
-        _element("catalogGen:Candidate", str(p.candidate)),
-        *([] if p.truncation == 1 else [_element("catalogGen:Truncation", str(p.truncation))]),
+        *_drawing(p),
+        *_restyling(p),
         "</rdf:Description></rdf:RDF></x:xmpmeta>",
         '<?xpacket end="r"?>',
     ]
@@ -104,24 +112,82 @@ def read_provenance(image: bytes) -> dict[str, str]:
 
     Empty when it says nothing of this kind. Raises PhotoError when the bytes are no image or its XMP is damaged.
     """
+    text = read_xmp(image)
+    if not text:
+        return {}
+    if b"<!DOCTYPE" in text or b"<!ENTITY" in text:  # entities can grow without bound, and XMP needs none
+        raise PhotoError("its XMP declares entities", where="picture")
+    try:
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise PhotoError(f"its XMP is damaged ({error})", where="picture") from error
+    found: dict[str, str] = {}
+    for element in root.iter():
+        # Other programs write a simple property as an attribute, which XMP holds to be the same.
+        found |= {_FIELDS[name]: value for name, value in element.attrib.items() if name in _FIELDS}
+        if element.tag in _FIELDS:
+            found[_FIELDS[element.tag]] = element.text or ""
+    if "source_type" in found:
+        found["source_type"] = found["source_type"].removeprefix(SOURCE_TYPES)
+    return found
+
+
+def read_xmp(image: bytes) -> bytes:
+    """Return a picture's XMP packet as it is, to embed in a smaller or re-encoded copy; empty when it has none.
+
+    Whatever scales or converts a picture must carry this on: the marking of generated media may not be stripped.
+    Raises PhotoError when the bytes are no image.
+    """
     try:
         with Image.open(io.BytesIO(image)) as opened:
             packet = opened.info.get("xmp") or opened.info.get("XML:com.adobe.xmp") or b""
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
         raise PhotoError("not an image of a known format", where="picture") from error
     text = packet.encode("utf-8") if isinstance(packet, str) else bytes(packet)
-    if not text.strip(b"\x00 \r\n\t"):
-        return {}
-    if b"<!DOCTYPE" in text or b"<!ENTITY" in text:  # entities can grow without bound, and XMP needs none
-        raise PhotoError("its XMP declares entities", where="picture")
-    try:
-        root = ElementTree.fromstring(text.strip(b"\x00 \r\n\t"))
-    except ElementTree.ParseError as error:
-        raise PhotoError(f"its XMP is damaged ({error})", where="picture") from error
-    found = {_FIELDS[element.tag]: element.text or "" for element in root.iter() if element.tag in _FIELDS}
-    if "source_type" in found:
-        found["source_type"] = found["source_type"].removeprefix(SOURCE_TYPES)
-    return found
+    return text.strip(b"\x00 \r\n\t")
+
+
+def _words(p: Provenance) -> list[str]:
+    if not p.gan and not p.prompt:
+        return []
+    default = f'<rdf:li xml:lang="x-default">{_text(p.prompt)}</rdf:li>'
+    return [
+        _element("Iptc4xmpExt:AIPromptInformation", p.prompt),
+        f"<dc:description><rdf:Alt>{default}</rdf:Alt></dc:description>",
+    ]
+
+
+def _drawing(p: Provenance) -> list[str]:
+    if not p.gan:
+        return []
+    return [
+        _element("catalogGen:Generator", p.gan),
+        _element("catalogGen:TextEncoder", p.clip),
+        _element("catalogGen:Seed", str(p.seed)),
+        _element("catalogGen:Attempt", str(p.attempt)),
+        _element("catalogGen:Candidates", str(p.candidates)),
+        _element("catalogGen:Candidate", str(p.candidate)),
+        *([] if p.truncation == 1 else [_element("catalogGen:Truncation", str(p.truncation))]),
+    ]
+
+
+def _restyling(p: Provenance) -> list[str]:
+    """The chain to the source: in words of our own, and as `xmpMM:DerivedFrom` (XMP specification, part 1, 8.6)."""
+    own = {
+        "Template": p.template,
+        "StyleEngine": p.engine,
+        "SourceSHA256": p.source_sha256,
+        "SourceAsset": p.source_asset,
+        "SourcePhoto": p.source_photo,
+    }
+    lines = [_element(f"catalogGen:{name}", value) for name, value in own.items() if value]
+    if p.source_sha256:
+        of = _element("stRef:documentID", f"urn:sha256:{p.source_sha256}")
+        lines.append(
+            f'<xmpMM:DerivedFrom xmlns:xmpMM="{_XMP_MM}" xmlns:stRef="{_ST_REF}" rdf:parseType="Resource">{of}'
+            "</xmpMM:DerivedFrom>"
+        )
+    return lines
 
 
 def _element(name: str, value: str) -> str:

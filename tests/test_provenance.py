@@ -16,7 +16,15 @@ from PIL import Image
 
 from catalog_gen.encode import MAX_XMP, SUFFIX, ImageFormat, encode_image
 from catalog_gen.errors import PhotoError
-from catalog_gen.provenance import MAX_TEXT, SOFTWARE, SOURCE_TYPES, Provenance, build_xmp, read_provenance
+from catalog_gen.provenance import (
+    MAX_TEXT,
+    SOFTWARE,
+    SOURCE_TYPES,
+    Provenance,
+    build_xmp,
+    read_provenance,
+    read_xmp,
+)
 
 FORMATS: list[ImageFormat] = ["webp", "jpeg", "png"]
 PICTURE = np.full((16, 16, 3), 200, np.uint8)
@@ -31,7 +39,20 @@ PLAIN = Provenance(
     candidate=3,
     truncation=0.49,
 )
-TEXTS = {field: str(value) for field, value in dataclasses.asdict(PLAIN).items()}
+TEXTS = {field: str(value) for field, value in dataclasses.asdict(PLAIN).items() if value != ""}
+CHAIN = {
+    "template": "winter@aa11",
+    "engine": "fast@bb22",
+    "source_sha256": "c0ffee" + "0" * 58,
+    "source_asset": "",
+    "source_photo": "",
+}
+RESTYLED = dataclasses.replace(PLAIN, **CHAIN | {"source_asset": "0af3"})
+PHOTOGRAPHED = dataclasses.replace(
+    Provenance("SHOE-1", prompt="", gan="", clip=""),
+    source_type="compositeWithTrainedAlgorithmicMedia",
+    **CHAIN | {"source_photo": "ü & 1.jpg"},
+)
 HOSTILE = st.text(
     st.one_of(st.characters(), st.sampled_from("\x00\x0b\x7f\ud800\udfff\ufffe\uffff\r\n\t<>&'\"]\u202e\u200d👗")),
     max_size=60,
@@ -135,3 +156,54 @@ def test_another_programs_xmp_says_nothing_of_ours() -> None:
     foreign = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><other xmlns='urn:else'>1</other></x:xmpmeta>"
     Image.fromarray(PICTURE).save(buffer, "WEBP", xmp=foreign)
     assert read_provenance(buffer.getvalue()) == {}
+
+
+def test_a_picture_restyled_from_a_generated_one_carries_its_drawing_on() -> None:
+    found = read_provenance(encode_image(PICTURE, "webp", 90, build_xmp(RESTYLED)))
+    chain = {name: value for name, value in dataclasses.asdict(RESTYLED).items() if name in CHAIN and value}
+    assert found == TEXTS | chain and set(chain) == {"template", "engine", "source_sha256", "source_asset"}
+
+
+def test_a_picture_restyled_from_a_photo_says_nothing_of_a_generator() -> None:
+    found = read_provenance(encode_image(PICTURE, "png", 90, build_xmp(PHOTOGRAPHED)))
+    assert found == {
+        "sku": "SHOE-1",
+        "software": SOFTWARE,
+        "source_type": "compositeWithTrainedAlgorithmicMedia",
+        **{name: value for name, value in CHAIN.items() if value},
+        "source_photo": "ü & 1.jpg",
+    }
+
+
+@pytest.mark.parametrize("given", [RESTYLED, PHOTOGRAPHED], ids=["generated", "photo"])
+@pytest.mark.parametrize("before", FORMATS)
+@pytest.mark.parametrize("after", FORMATS)
+def test_the_chain_survives_resizing_and_re_encoding(
+    before: ImageFormat, after: ImageFormat, given: Provenance, tmp_path: Path
+) -> None:
+    large = encode_image(PICTURE, before, 90, build_xmp(given))
+    with Image.open(io.BytesIO(large)) as opened:
+        small = np.asarray(opened.convert("RGB").resize((9, 7)))
+    copy = encode_image(small, after, 70, read_xmp(large))
+    assert read_provenance(copy) == read_provenance(large)
+    exiftool = shutil.which("exiftool")
+    if exiftool is None:
+        pytest.skip("exiftool is not installed (Debian: libimage-exiftool-perl)")
+    path = tmp_path / f"small.{SUFFIX[after]}"
+    path.write_bytes(copy)
+    tags = json.loads(subprocess.run([exiftool, "-j", "-G1", "-XMP:all", str(path)], capture_output=True).stdout)[0]
+    assert tags["XMP-iptcExt:DigitalSourceType"] == SOURCE_TYPES + given.source_type
+    assert tags["XMP-xmpMM:DerivedFromDocumentID"] == f"urn:sha256:{given.source_sha256}"
+    assert tags["XMP-catalogGen:Template"] == "winter@aa11" and tags["XMP-catalogGen:StyleEngine"] == "fast@bb22"
+    assert ("XMP-catalogGen:Seed" in tags) == (given is RESTYLED)
+    verdict = subprocess.run([exiftool, "-validate", "-warning", "-a", str(path)], capture_output=True, text=True)
+    assert ": OK" in verdict.stdout
+
+
+def test_a_property_that_another_program_wrote_as_an_attribute() -> None:
+    packet = (
+        "<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>"
+        "<rdf:Description rdf:about='' xmlns:e='http://iptc.org/std/Iptc4xmpExt/2008-02-29/' "
+        f"e:DigitalSourceType='{SOURCE_TYPES}trainedAlgorithmicMedia'/></rdf:RDF></x:xmpmeta>"
+    ).encode()
+    assert read_provenance(encode_image(PICTURE, "webp", 90, packet)) == {"source_type": "trainedAlgorithmicMedia"}

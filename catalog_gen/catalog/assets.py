@@ -69,7 +69,10 @@ def set_state(database: Database, asset_id: str, state: str, reason: str = "") -
     if state not in ASSET_STATES:
         raise UsageError(f"there is no state {state!r}", hint=f"States: {', '.join(ASSET_STATES)}.")
     live = state not in DEAD_STATES
-    change = sa.update(table).where(table.c.id == asset_id).values(state=state, reason=clean_reason(reason), live=live)
+    values = {"state": state, "reason": clean_reason(reason), "live": live}
+    if live:
+        values["retired_by"] = None  # it stands again: no revert has to bring it back
+    change = sa.update(table).where(table.c.id == asset_id).values(values)
     with database.transaction() as connection:
         query = sa.select(table).where(table.c.id == asset_id)
         row = connection.execute(locked(connection, query, table)).mappings().one_or_none()

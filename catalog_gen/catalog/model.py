@@ -10,13 +10,15 @@ from typing import Any, Literal, TypeAlias
 Where: TypeAlias = tuple[tuple[str, str], ...]
 """`--where` conditions as (field, value): different fields are ANDed, several values of one field ORed."""
 
-OutcomeName: TypeAlias = Literal["generated", "needs_review", "failed", "skipped"]
+OutcomeName: TypeAlias = Literal["generated", "restyled", "needs_review", "failed", "skipped"]
 AssetState: TypeAlias = Literal["draft", "needs_review", "approved", "rejected", "published", "failed"]
 RunState: TypeAlias = Literal["running", "finished", "partial", "failed", "died"]
 
 ASSET_STATES: tuple[AssetState, ...] = ("draft", "needs_review", "approved", "rejected", "published", "failed")
 DEAD_STATES: frozenset[str] = frozenset({"rejected", "failed"})
 """Assets in these states are not live: the product lacks a picture again."""
+APPROVED_STATES: frozenset[str] = frozenset({"approved", "published"})
+"""Assets in these states were looked at by a person and found good."""
 
 
 @dataclass(frozen=True)
@@ -75,15 +77,34 @@ class NewAsset:
     phash: str = ""
     colours: str = ""
     source_asset_id: str | None = None
+    input_hash: str = ""  # of a restyled picture: its source, its template's output and its engine
 
 
 @dataclass(frozen=True)
 class Asset(NewAsset):
-    """A recorded picture: what the job gave, and who recorded it when. `live` says that it stands for its product."""
+    """A recorded picture: what the job gave, and who recorded it when. `live` says that it stands for its product.
+
+    `retired_by` is the run whose picture took its place, or that itself was reverted.
+    """
 
     run_id: str = ""
     live: bool = True
     created_at: datetime | None = None
+    retired_by: str | None = None
+
+
+@dataclass(frozen=True)
+class PictureSource:
+    """What a product's restyled pictures are made from: a generated asset, or (without one) a photo of the shop.
+
+    `key` stands for the source's bytes: their SHA-256 where the catalogue knows it, else what tells a changed file.
+    """
+
+    sku: str
+    uri: str
+    key: str
+    asset: Asset | None = None
+    sha256: str | None = None  # that the bytes must have, where it is known
 
 
 @dataclass(frozen=True)
@@ -100,27 +121,57 @@ class SampledAsset:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one claimed row. `retry=False` on a failure means that another night would fail the same way."""
+    """What came of one claimed row. `retry=False` on a failure means that another night would fail the same way.
+
+    A row may get several pictures at once: `assets` are those beside `asset`.
+    """
 
     sku: str
     outcome: OutcomeName
     reason: str = ""
     asset: NewAsset | None = None
     retry: bool = True
+    assets: tuple[NewAsset, ...] = ()
+
+    @property
+    def pictures(self) -> tuple[NewAsset, ...]:
+        """Every picture of the row; the first one's id stands in the run's item."""
+        return (*((self.asset,) if self.asset else ()), *self.assets)
 
 
-@dataclass(frozen=True)
-class PlanRequest:
-    """What a run wants to work. `input_hash` may raise RowError: the row is then skipped, and its reason recorded."""
+@dataclass(frozen=True, kw_only=True)
+class ScopeRequest:
+    """Which rows a run wants to work. `show`: how many of the planned skus the plan shall name."""
 
     run_id: str
     job: str
-    input_hash: Callable[[Product], str]
     where: Where = ()
     skus: tuple[str, ...] = ()
     limit: int | None = None
     max_attempts: int = 3
     page_rows: int = 1_000
+    show: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanRequest(ScopeRequest):
+    """What a filling run wants to work. `input_hash` may raise RowError: the row is then skipped with its reason."""
+
+    input_hash: Callable[[Product], str]
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a job sees in a page of the catalogue, by sku. A row in none of them has nothing to work from.
+
+    finished: rows that need nothing. hashes: the input of those that may need work. reasons: why a row cannot be
+    worked. pictures: how many pictures a row is about to get, where that is not one.
+    """
+
+    finished: set[str] = field(default_factory=set)
+    hashes: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    pictures: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -129,7 +180,8 @@ class Plan:
 
     `unusable` holds the first 100 skipped rows as (sku, reason). Of the skus asked for, `unknown_skus` are those that
     the catalogue lacks, and `has_image` counts those that have an image of their own. `unusable_rows` counts the rows
-    of the shop's table that no run can address: without a sku, or repeating one.
+    of the shop's table that no run can address: without a sku, or repeating one. `no_source` counts rows that have
+    nothing to work from, `pictures` those that the planned rows are to get, and `shown` names the first of these rows.
     """
 
     planned: int = 0
@@ -140,6 +192,9 @@ class Plan:
     unusable_rows: int = 0
     unusable: list[tuple[str, str]] = field(default_factory=list)
     unknown_skus: list[str] = field(default_factory=list)
+    no_source: int = 0
+    pictures: int = 0
+    shown: list[str] = field(default_factory=list)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -155,12 +210,39 @@ class Plan:
         }
 
 
+@dataclass
+class RestylePlan(Plan):
+    """A restyling run's scope; `has_asset` counts the rows whose every output is there and up to date."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {
+            "planned": self.planned,
+            "pictures": self.pictures,
+            "up_to_date": self.has_asset,
+            "exhausted": self.exhausted,
+            "skipped": self.skipped,
+            "no_source": self.no_source,
+            "unknown_skus": len(self.unknown_skus),
+            "unusable_rows": self.unusable_rows,
+        }
+
+
 @dataclass(frozen=True)
 class RecordResult:
     """`recorded`: outcomes that count for this run. `lost`: rows that another worker holds or has finished."""
 
     recorded: list[str]
     lost: list[str]
+
+
+@dataclass(frozen=True)
+class RunItem:
+    """A row of a run's frozen scope, and what came of it; `outcome` is None while nothing did."""
+
+    sku: str
+    outcome: str | None
+    reason: str
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
 from catalog_gen.catalog import tables
 from catalog_gen.catalog.database import Database
-from catalog_gen.catalog.model import Plan, PlanRequest, Product
+from catalog_gen.catalog.model import Looked, Plan, PlanRequest, Product, ScopeRequest
 from catalog_gen.catalog.source import CatalogSource
 from catalog_gen.catalog.statements import among, chunks, insert_new, locked, update_each
 from catalog_gen.catalog.text import clean_reason
@@ -29,12 +29,50 @@ def plan(database: Database, source: CatalogSource, request: PlanRequest, *, dry
     with this input (another input starts anew). Each page is one short transaction, and planning again adds nothing,
     so it can be killed and repeated. `dry_run` only counts. Raises UsageError for an unknown `where` field.
     """
-    result = Plan(unusable_rows=source.unusable_rows())
+    return plan_scope(database, source, request, LackingPicture(request), Plan(), dry_run=dry_run)
+
+
+class Wanted(Protocol):
+    """Which rows of the catalogue a job wants to work."""
+
+    with_image: bool | None
+    """Whether rows with an image of their own are looked at, rows without one, or (None) both."""
+
+    def look(self, database: Database, page: Sequence[Product]) -> Looked:
+        """Look at a page, outside any transaction: this is the slow part."""
+
+    def finished(self, connection: sa.Connection, looked: Looked) -> set[str]:
+        """Return which of `looked.hashes` need nothing, as seen from inside the transaction that plans the page."""
+
+
+class LackingPicture:
+    """Rows without an image of their own and without a live generated asset."""
+
+    with_image: bool | None = False
+
+    def __init__(self, request: PlanRequest) -> None:
+        self._request = request
+
+    def look(self, database: Database, page: Sequence[Product]) -> Looked:
+        with database.read() as connection:
+            pictured = _with_live_asset(connection, [product.sku for product in page])
+        hashes, reasons = _hashes(self._request, (product for product in page if product.sku not in pictured))
+        return Looked(pictured, hashes, reasons)
+
+    def finished(self, connection: sa.Connection, looked: Looked) -> set[str]:
+        return _with_live_asset(connection, sorted(looked.hashes))
+
+
+def plan_scope(
+    database: Database, source: CatalogSource, request: ScopeRequest, wanted: Wanted, result: Plan, *, dry_run: bool
+) -> Plan:
+    """Queue the rows of `request` that are `wanted`, as this run's items; count them in `result` and return it."""
+    result.unusable_rows = source.unusable_rows()
     met: set[str] = set()
-    for page in source.pages(request.where, request.skus, request.page_rows):
+    for page in source.pages(request.where, request.skus, request.page_rows, with_image=wanted.with_image):
         if request.skus:
             met.update(product.sku for product in page)
-        if _plan_page(database, request, page, result, dry_run=dry_run):
+        if _plan_page(database, request, wanted, page, result, dry_run=dry_run):
             break
     unmet = [sku for sku in dict.fromkeys(request.skus) if sku not in met]
     for some in chunks(unmet):
@@ -54,22 +92,18 @@ class _Page:
 
 
 def _plan_page(
-    database: Database, request: PlanRequest, page: Sequence[Product], result: Plan, *, dry_run: bool
+    database: Database, request: ScopeRequest, wanted: Wanted, page: Sequence[Product], result: Plan, *, dry_run: bool
 ) -> bool:
     """Plan one page; return whether the limit is reached."""
-    with database.read() as connection:
-        pictured = _with_live_asset(connection, [product.sku for product in page])
-    # Outside any transaction: making the sentence that is hashed is the slow part.
-    hashes, reasons = _hashes(request, (product for product in page if product.sku not in pictured))
+    looked = wanted.look(database, page)
     with database.read() if dry_run else database.transaction() as connection:
-        skus = sorted(hashes)
-        known = _work_rows(connection, request.job, skus, lock=not dry_run)
+        known = _work_rows(connection, request.job, sorted(looked.hashes), lock=not dry_run)
         # Again, as another worker may have recorded some meanwhile; and after the lock, as on PostgreSQL each statement
         # sees what was committed before it: a row seen as done must have its picture seen too.
-        pictured |= _with_live_asset(connection, skus)
+        looked.finished.update(wanted.finished(connection, looked))
         now = database.now(connection)
         writes = _Page()
-        full = _decide(request, page, _Facts(pictured, hashes, reasons, known, now), result, writes)
+        full = _decide(request, page, _Facts(looked, known, now), result, writes)
         if not dry_run:
             _write(connection, request.job, writes)
     return full
@@ -77,32 +111,36 @@ def _plan_page(
 
 @dataclass(frozen=True)
 class _Facts:
-    pictured: set[str]
-    hashes: dict[str, str]
-    reasons: dict[str, str]
+    looked: Looked
     known: dict[str, sa.RowMapping]
     now: datetime
 
 
-def _decide(request: PlanRequest, page: Sequence[Product], facts: _Facts, result: Plan, writes: _Page) -> bool:
+def _decide(request: ScopeRequest, page: Sequence[Product], facts: _Facts, result: Plan, writes: _Page) -> bool:
+    looked = facts.looked
     for product in page:
         sku = product.sku
         if request.limit is not None and result.planned >= request.limit:
             return True
-        if sku in facts.pictured:
+        if sku in looked.finished:
             result.has_asset += 1
-        elif sku in facts.reasons:
+        elif sku in looked.reasons:
             result.skipped += 1
             if len(result.unusable) < UNUSABLE_SHOWN:
-                result.unusable.append((sku, facts.reasons[sku]))
-            writes.items.append(_item(request.run_id, sku, "skipped", facts.reasons[sku]))
+                result.unusable.append((sku, looked.reasons[sku]))
+            writes.items.append(_item(request.run_id, sku, "skipped", looked.reasons[sku]))
+        elif sku not in looked.hashes:
+            result.no_source += 1
         else:
-            row, input_hash = facts.known.get(sku), facts.hashes[sku]
+            row, input_hash = facts.known.get(sku), looked.hashes[sku]
             same_input = row is not None and row["input_hash"] == input_hash
             if row is not None and row["state"] == "failed" and same_input and row["attempts"] >= request.max_attempts:
                 result.exhausted += 1
                 continue
             result.planned += 1
+            result.pictures += looked.pictures.get(sku, 1)
+            if len(result.shown) < request.show:
+                result.shown.append(sku)
             writes.items.append(_item(request.run_id, sku, None, ""))
             if row is None:
                 writes.new.append(_new_work(request.job, sku, input_hash, facts.now))

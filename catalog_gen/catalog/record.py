@@ -15,7 +15,7 @@ from catalog_gen.catalog.duplicates import buckets
 from catalog_gen.catalog.model import DEAD_STATES, NewAsset, Outcome, RecordResult
 from catalog_gen.catalog.statements import among, chunks, insert_new, locked, update_each
 from catalog_gen.catalog.text import clean, clean_json, clean_reason
-from catalog_gen.errors import InternalError
+from catalog_gen.errors import InternalError, TransientError
 
 NEVER_AGAIN = 1_000_000  # attempts of a row that another night cannot help: above any `max_attempts`
 
@@ -27,6 +27,7 @@ def record(database: Database, run_id: str, job: str, outcomes: Sequence[Outcome
 
     A row counts if the run still holds its claim; a lease that ran out but was not taken by another still counts. It
     is lost if another worker took it, or if its product got a live asset meanwhile (then it is done `elsewhere`).
+    A restyled picture takes the place of the live one of its style and variant, which is `retired_by` this run.
     Recording the same outcomes again, after a commit whose answer was lost, gives the same result and adds nothing.
     """
     by_sku = _checked(outcomes)
@@ -36,13 +37,14 @@ def record(database: Database, run_id: str, job: str, outcomes: Sequence[Outcome
         now = database.now(connection)
         mine = _still_mine(connection, run_id, job, sorted(by_sku))
         before = _recorded_before(connection, run_id, [by_sku[sku] for sku in by_sku if sku not in mine])
-        pictures = [by_sku[sku].asset for sku in sorted(mine)]
-        inserted = _insert_assets(connection, run_id, now, [picture for picture in pictures if picture is not None])
+        pictures = [picture for sku in sorted(mine) for picture in by_sku[sku].pictures]
+        _retire_replaced(connection, run_id, [picture for picture in pictures if picture.kind == "restyled"])
+        inserted = _insert_assets(connection, run_id, now, pictures)
         kept: list[Outcome] = []
         beaten: list[Outcome] = []
         for sku in sorted(mine):
-            picture = by_sku[sku].asset
-            (kept if picture is None or picture.id in inserted else beaten).append(by_sku[sku])
+            there = all(picture.id in inserted for picture in by_sku[sku].pictures)
+            (kept if there else beaten).append(by_sku[sku])
         _settle(connection, run_id, job, kept, mine, now)
         _settle_beaten(connection, run_id, job, [outcome.sku for outcome in beaten], now)
     counted = {outcome.sku for outcome in kept} | before
@@ -56,11 +58,12 @@ def _checked(outcomes: Sequence[Outcome]) -> dict[str, Outcome]:
     if len(by_sku) != len(outcomes):
         raise InternalError("a batch records the same sku twice")
     for outcome in outcomes:
-        picture = outcome.asset
-        if outcome.outcome in ("generated", "needs_review"):
-            if picture is None or picture.sku != outcome.sku or picture.state in DEAD_STATES:
+        pictures = outcome.pictures
+        alive = [picture for picture in pictures if picture.state not in DEAD_STATES]
+        if outcome.outcome in ("generated", "restyled", "needs_review"):
+            if not pictures or alive != [*pictures] or any(picture.sku != outcome.sku for picture in pictures):
                 raise InternalError(f"the outcome {outcome.outcome} needs a live asset of its row", where=outcome.sku)
-        elif picture is not None and picture.state not in DEAD_STATES:
+        elif alive:
             raise InternalError(f"the outcome {outcome.outcome} cannot have a live asset", where=outcome.sku)
     return by_sku
 
@@ -82,12 +85,31 @@ def _recorded_before(connection: sa.Connection, run_id: str, outcomes: Sequence[
     """Return the skus whose very outcome this run has recorded already."""
     found: set[str] = set()
     for some in chunks(outcomes):
-        wanted = {outcome.sku: (outcome.outcome, outcome.asset.id if outcome.asset else None) for outcome in some}
+        wanted = {outcome.sku: (outcome.outcome, _first_id(outcome)) for outcome in some}
         query = sa.select(run_item.c.sku, run_item.c.outcome, run_item.c.asset_id).where(
             run_item.c.run_id == run_id, among(connection, run_item.c.sku, list(wanted))
         )
         found.update(sku for sku, *what in connection.execute(query) if tuple(what) == wanted[sku])
     return found
+
+
+def _first_id(outcome: Outcome) -> str | None:
+    return next((picture.id for picture in outcome.pictures), None)
+
+
+def _retire_replaced(connection: sa.Connection, run_id: str, pictures: Sequence[NewAsset]) -> None:
+    """Take the live pictures whose places the new ones take out of the way, remembering which run did it."""
+    places = {(picture.sku, picture.style, picture.variant) for picture in pictures}
+    live = [asset.c.kind == "restyled", asset.c.live]
+    for some in chunks(sorted({sku for sku, _, _ in places})):
+        query = sa.select(asset.c.id, asset.c.sku, asset.c.style, asset.c.variant).where(
+            among(connection, asset.c.sku, some), *live
+        )
+        rows = connection.execute(locked(connection, query.order_by(asset.c.id), asset)).all()
+        replaced = [id for id, *place in rows if tuple(place) in places]
+        for ids in chunks(replaced):
+            change = sa.update(asset).where(among(connection, asset.c.id, ids))
+            connection.execute(change.values(live=False, retired_by=run_id))
 
 
 def _insert_assets(connection: sa.Connection, run_id: str, now: datetime, pictures: Sequence[NewAsset]) -> set[str]:
@@ -96,6 +118,9 @@ def _insert_assets(connection: sa.Connection, run_id: str, now: datetime, pictur
     inserted: set[str] = set()
     for some in chunks([picture.id for picture in pictures]):
         inserted.update(connection.execute(sa.select(asset.c.id).where(among(connection, asset.c.id, some))).scalars())
+    if any(picture.kind == "restyled" and picture.id not in inserted for picture in pictures):
+        # A revert or a decision brought another picture back between the retiring and this: retire that one too.
+        raise TransientError("the live pictures changed while new ones were recorded")
     hashes = [
         {"bucket": bucket, "asset_id": picture.id}
         for picture in pictures
@@ -144,7 +169,7 @@ def _settle(
             "sku": outcome.sku,
             "outcome": outcome.outcome,
             "reason": clean_reason(outcome.reason),
-            "asset_id": outcome.asset.id if outcome.asset else None,
+            "asset_id": _first_id(outcome),
         }
         for outcome in kept
     ]

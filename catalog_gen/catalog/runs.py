@@ -6,15 +6,16 @@ import getpass
 import os
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from catalog_gen.catalog.database import Database
-from catalog_gen.catalog.model import RunRecord, RunState
+from catalog_gen.catalog.model import RunItem, RunRecord, RunState
 from catalog_gen.catalog.tables import run as table
+from catalog_gen.catalog.tables import run_item
 from catalog_gen.catalog.text import clean, clean_json
 from catalog_gen.errors import UsageError
 
@@ -117,6 +118,25 @@ def get_run(database: Database, run_id: str) -> RunRecord:
         return (exact or found)[0]
     problem = f"several runs begin with {run_id!r}" if found else f"there is no run {run_id!r}"
     raise UsageError(problem, where=database.where, hint="`catalog-gen runs` lists them.")
+
+
+def list_items(database: Database, run_id: str, page_rows: int = 1_000) -> Iterator[RunItem]:
+    """Yield the run's frozen scope in sku order: every row that it was planned to work, and what came of it.
+
+    Holds one page in memory.
+    """
+    columns = sa.select(run_item.c.sku, run_item.c.outcome, run_item.c.reason).where(run_item.c.run_id == run_id)
+    query = columns.order_by(run_item.c.sku).limit(page_rows)
+    last: str | None = None
+    while True:
+        step = query if last is None else query.where(run_item.c.sku > last)
+        with database.read() as connection:
+            rows = connection.execute(step).all()
+        for row in rows:
+            yield RunItem(*row)
+        if len(rows) < page_rows:
+            return
+        last = rows[-1][0]
 
 
 def _record(row: sa.RowMapping) -> RunRecord:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from catalog_gen.catalog import attached
+from catalog_gen.catalog import attached, tables
 from catalog_gen.catalog.database import Database
 from catalog_gen.catalog.fields import Fields, imported_fields
 from catalog_gen.catalog.model import Product, Where
@@ -29,10 +29,11 @@ class CatalogSource(Protocol):
         skus: Sequence[str] = (),
         page_size: int = 1_000,
         *,
-        with_image: bool = False,
+        with_image: bool | None = False,
     ) -> Iterator[list[Product]]:
         """Yield the products without an image of their own (or, `with_image`, those that have one), page by page.
 
+        `with_image=None` yields both, in one order.
         They come in the table's own sku order, `page_size` at most a page.
         `skus` (if any) narrows to these; `where` to rows whose fields have these values. A row whose sku is empty or
         was met before is left out. Raises UsageError, with the nearest name, for a field that the catalogue lacks.
@@ -40,6 +41,9 @@ class CatalogSource(Protocol):
 
     def fetch(self, skus: Sequence[str]) -> dict[str, Product]:
         """Return the products with these skus, with or without an image; unknown skus are absent."""
+
+    def image_hashes(self, skus: Sequence[str]) -> dict[str, str]:
+        """Return the SHA-256 (hex) of the products' image files, where an import has read them."""
 
     def count(self, where: Where = (), *, lacking_image: bool = True) -> int:
         """Return how many rows match `where` and, with `lacking_image`, have no image of their own."""
@@ -95,10 +99,12 @@ class TableSource:
         skus: Sequence[str] = (),
         page_size: int = 1_000,
         *,
-        with_image: bool = False,
+        with_image: bool | None = False,
     ) -> Iterator[list[Product]]:
-        lacks = self.fields.lacks_image()
-        conditions = [sa.not_(lacks) if with_image else lacks, *self._conditions(where)]
+        conditions = self._conditions(where)
+        if with_image is not None:
+            lacks = self.fields.lacks_image()
+            conditions.insert(0, sa.not_(lacks) if with_image else lacks)
         if not skus:
             yield from self._keyset(conditions, page_size)
             return
@@ -142,6 +148,17 @@ class TableSource:
                     sku = self.fields.sku_text(row)
                     if sku in wanted:
                         found.setdefault(sku, self.fields.product(row))
+        return found
+
+    def image_hashes(self, skus: Sequence[str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        columns = tables.product.c
+        for some in chunks(list(skus)) if self.is_imported else ():
+            query = sa.select(columns.sku, columns.image_sha256).where(
+                columns.sku.in_(some), columns.image_sha256.is_not(None)
+            )
+            with self.database.read() as connection:
+                found.update((row[0], row[1]) for row in connection.execute(query))
         return found
 
     def count(self, where: Where = (), *, lacking_image: bool = True) -> int:

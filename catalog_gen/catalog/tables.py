@@ -106,7 +106,8 @@ run_item = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("asset_id", sa.Text),
     sa.CheckConstraint(
-        "outcome IN ('generated', 'needs_review', 'failed', 'skipped', 'elsewhere')", name="cg_run_item_outcome"
+        "outcome IN ('generated', 'restyled', 'needs_review', 'failed', 'skipped', 'elsewhere')",
+        name="cg_run_item_outcome",
     ),
 )
 
@@ -140,6 +141,8 @@ asset = sa.Table(
     sa.Column("live", sa.Boolean, nullable=False),
     sa.Column("run_id", Key, nullable=False),
     sa.Column("source_asset_id", Key),
+    sa.Column("input_hash", sa.Text, nullable=False, server_default=""),
+    sa.Column("retired_by", Key),
     sa.Column("created_at", UtcTime, nullable=False),
     sa.CheckConstraint(
         "state IN ('draft', 'needs_review', 'approved', 'rejected', 'published', 'failed')", name="cg_asset_state"

@@ -65,10 +65,15 @@ def one_thread_a_batch() -> int:
     import torch
 
     torch.set_num_threads(1)
+    return cores()
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def choose_device(wanted: str) -> str:
+def choose_device(wanted: str, key: str = "gan.device") -> str:
     """Return `wanted`, or for `auto` the best device that is there: cuda, mps, cpu.
 
     Raises ConfigError when a device is asked for by name and is not there.
@@ -80,5 +85,5 @@ def choose_device(wanted: str) -> str:
         return next(name for name, found in there.items() if found)
     if not there[wanted]:
         found = ", ".join(name for name, ok in there.items() if ok)
-        raise ConfigError(f"device {wanted} is not there", where="gan.device", hint=f"Here: {found}.")
+        raise ConfigError(f"device {wanted} is not there", where=key, hint=f"Here: {found}.")
     return wanted

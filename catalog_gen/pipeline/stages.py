@@ -7,8 +7,6 @@ and travels along untouched, so that every claimed row is counted exactly once w
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -17,42 +15,29 @@ import numpy as np
 
 from catalog_gen import __version__
 from catalog_gen.catalog import assets, embeddings
-from catalog_gen.catalog import queue as claims
-from catalog_gen.catalog.database import Database
 from catalog_gen.catalog.model import NewAsset, Outcome, OutcomeName
 from catalog_gen.config import Settings
 from catalog_gen.encode import SUFFIX, encode_image
-from catalog_gen.errors import TemporaryFailure, TransientError
 from catalog_gen.pipeline.candidates import draw_candidates, keep_best
+from catalog_gen.pipeline.job_stages import JobStages
 from catalog_gen.pipeline.models import Models
-from catalog_gen.pipeline.retry import Retry
-from catalog_gen.pipeline.signals import StopRequest
 from catalog_gen.pipeline.work import Work
 from catalog_gen.provenance import Provenance, build_xmp
 from catalog_gen.quality import gate
 from catalog_gen.quality import phash as perceptual
-from catalog_gen.storage import Storage, Stored
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
-class FillStages:
+class FillStages(JobStages):
     """The stages of `fill-missing` over one run's models, storage and database; `climb` is the ladder's own."""
 
-    run_id: str
-    job: str
-    settings: Settings
-    database: Database
-    storage: Storage
     models: Models
-    retry: Retry
-    stop: StopRequest
-    on_recorded: Callable[[Counter[str], list[str]], None]
 
     def embed(self, batch: list[Work]) -> list[Work]:
         """Give every row its text's embedding: from the cache, else from CLIP, which then fills the cache."""
-        rows = self._still_wanted(batch)
+        rows = self.still_wanted(batch)
         hashes = sorted({work.prompt_hash for work in rows})
         known = self.retry(
             "reading embeddings", lambda: embeddings.get_embeddings(self.database, self.models.clip.hash, hashes)
@@ -75,7 +60,7 @@ class FillStages:
         gan = self.settings.gan
         group = max(1, self.models.drawer.chunk // gan.candidates)
         for start in range(0, len(rows), group):
-            some = self._still_wanted(rows[start : start + group])
+            some = self.still_wanted(rows[start : start + group])
             draw_candidates(self.models, some, gan.candidates, gan.truncation)
         return batch
 
@@ -106,50 +91,18 @@ class FillStages:
         """Store the batch's pictures durably, before any row says that they exist."""
         rows = [work for work in batch if not work.outcome]
         suffix = SUFFIX[self.settings.storage.format]
-        try:
-            stored: Sequence[Stored | None] = self.retry(
-                "storing pictures", lambda: self.storage.put_many([(work.data, suffix) for work in rows])
-            )
-        except TemporaryFailure as failure:
-            stored = self._store_singly(rows, suffix, failure)
+        stored = self.put_all([(work, work.data, suffix) for work in rows])
         for work, place in zip(rows, stored, strict=True):
             work.stored = place
             work.data = b""
         return batch
-
-    def _store_singly(self, rows: list[Work], suffix: str, failure: TemporaryFailure) -> list[Stored | None]:
-        """When the storage works but some pictures do not go in, only their rows fail."""
-        try:
-            self.storage.probe()
-        except TransientError:
-            raise failure from None
-        places: list[Stored | None] = []
-        for work in rows:
-            try:
-                places.append(self.storage.put(work.data, suffix))
-            except TransientError as error:
-                work.fail(f"storing: {error}")
-                places.append(None)
-        return places
 
     def record(self, batch: list[Work]) -> list[Work]:
         """Write the batch's outcomes in one transaction that checks that the claims are still this run's."""
         drawn = [work for work in batch if not work.outcome]
         if self.settings.gate.duplicates and drawn:
             self._find_duplicates(drawn)
-        outcomes = [self._outcome(work) for work in batch if work.outcome != "released"]
-        tally: Counter[str] = Counter()
-        if outcomes:
-            result = self.retry(
-                "recording pictures", lambda: claims.record(self.database, self.run_id, self.job, outcomes)
-            )
-            lost = set(result.lost)
-            tally.update("lost" if outcome.sku in lost else outcome.outcome for outcome in outcomes)
-        released = [work.sku for work in batch if work.outcome == "released"]
-        if released:
-            self.retry("giving rows back", lambda: claims.release(self.database, self.run_id, self.job, released))
-            tally["released"] += len(released)
-        self.on_recorded(tally, [work.sku for work in batch])
+        self.settle(batch, [self._outcome(work) for work in batch if work.outcome != "released"])
         return batch
 
     def _find_duplicates(self, drawn: list[Work]) -> None:
@@ -198,15 +151,6 @@ class FillStages:
             state=work.state,
             reason=work.reason,
         )
-
-    def _still_wanted(self, batch: list[Work]) -> list[Work]:
-        """Return the rows still under way; when the run must stop in a hurry, they go back instead."""
-        rows = [work for work in batch if not work.outcome]
-        if not self.stop.in_a_hurry():
-            return rows
-        for work in rows:
-            work.give_back()
-        return []
 
 
 def encode_picture(work: Work, settings: Settings, models: Models) -> bytes:

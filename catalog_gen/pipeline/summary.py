@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from catalog_gen.catalog.model import RunState
 
+RESTYLE_OUTCOMES = ("restyled", "needs_review", "failed", "skipped", "lost", "released")
 OUTCOMES = ("generated", "needs_review", "failed", "lost", "released")
 
 
@@ -22,6 +24,8 @@ class RunSummary:
     seconds: float
     images_per_second: float
     message: str
+
+    outcomes: ClassVar[tuple[str, ...]] = OUTCOMES
 
     def describe(self) -> str:
         """Return what a person wants to know, in a few lines."""
@@ -42,3 +46,22 @@ class RunSummary:
             return []
         spent = f"{pictures} more pictures, {self.timings['climb']:.0f} s"
         return [f"  the ladder: {rows} rows drawn again ({spent}), {saved} of them good enough then"]
+
+
+class RestyleSummary(RunSummary):
+    """What came of a restyling run."""
+
+    outcomes = RESTYLE_OUTCOMES
+
+    def describe(self) -> str:
+        made, review = self.counts["restyled"], self.counts["needs_review"]
+        return "\n".join(
+            [
+                f"run {self.run_id}: {self.state}{f' ({self.message})' if self.message else ''}",
+                f"  products restyled: {made + review} ({made} drafts, {review} for review), "
+                f"{self.counts['pictures']} pictures stored",
+                "  " + ", ".join(f"{self.counts[name]} {name}" for name in ("failed", "skipped", "released", "lost")),
+                "  " + ", ".join(f"{n} {name}" for name, n in self.planned.items() if n or name == "planned"),
+                f"  {self.seconds:.0f} s, {self.images_per_second:.1f} pictures a second",
+            ]
+        )

@@ -15,43 +15,18 @@ DrawnWith = dict[str, str | int | float]  # device, dtype, chunk, truncation: wh
 
 
 @dataclass(slots=True)
-class Work:
+class Row:
     """One claimed row. `outcome` stays empty while the row is on its way; a stage that gives it up sets it."""
 
     claimed: Claimed
-    prompt: str
-    prompt_hash: str
-    seeds: tuple[int, ...] = ()  # of every candidate drawn so far
-    embedding: npt.NDArray[np.float32] | None = None  # (D,) unit norm, dropped after the last draw
-    candidates: npt.NDArray[np.uint8] | None = None  # (N, 3, S, S), dropped once they are scored
-    candidates_with: DrawnWith = field(default_factory=dict)
-    similarities: list[float] = field(default_factory=list)  # of every candidate scored so far
-    picture: npt.NDArray[np.uint8] | None = None  # (S, S, 3), the chosen one
-    drawn_with: DrawnWith = field(default_factory=dict)
-    chosen: int = 0  # its place in `seeds`
-    similarity: float = 0.0
-    fault: str = ""
-    state: AssetState = "draft"
-    reason: str = ""
-    phash: str = ""
-    colours: str = ""
-    data: bytes = b""
-    stored: Stored | None = None
-    outcome: str = ""
-    retry: bool = True
-    scores: dict[str, float] = field(default_factory=dict)
+    state: AssetState = field(default="draft", kw_only=True)
+    reason: str = field(default="", kw_only=True)
+    outcome: str = field(default="", kw_only=True)
+    retry: bool = field(default=True, kw_only=True)
 
     @property
     def sku(self) -> str:
         return self.claimed.product.sku
-
-    def add_seeds(self, count: int, gan_hash: str) -> tuple[int, ...]:
-        """Give the row `count` more seeds and return them; every candidate of a row has a number of its own."""
-        numbers = range(len(self.seeds), len(self.seeds) + count)
-        attempt = self.claimed.attempt
-        fresh = tuple(derive_seed(self.sku, self.prompt_hash, gan_hash, attempt, number) for number in numbers)
-        self.seeds += fresh
-        return fresh
 
     def fail(self, reason: str, *, retry: bool = True) -> None:
         """Give the row up with its reason; `retry=False` when another night cannot go better."""
@@ -65,6 +40,40 @@ class Work:
 
     def drop(self) -> None:
         """Let go of the pixels; what is left is small."""
+        raise NotImplementedError
+
+
+@dataclass(slots=True)
+class Work(Row):
+    """A row that gets a picture drawn."""
+
+    prompt: str
+    prompt_hash: str
+    seeds: tuple[int, ...] = ()  # of every candidate drawn so far
+    embedding: npt.NDArray[np.float32] | None = None  # (D,) unit norm, dropped after the last draw
+    candidates: npt.NDArray[np.uint8] | None = None  # (N, 3, S, S), dropped once they are scored
+    candidates_with: DrawnWith = field(default_factory=dict)
+    similarities: list[float] = field(default_factory=list)  # of every candidate scored so far
+    picture: npt.NDArray[np.uint8] | None = None  # (S, S, 3), the chosen one
+    drawn_with: DrawnWith = field(default_factory=dict)
+    chosen: int = 0  # its place in `seeds`
+    similarity: float = 0.0
+    fault: str = ""
+    phash: str = ""
+    colours: str = ""
+    data: bytes = b""
+    stored: Stored | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+
+    def add_seeds(self, count: int, gan_hash: str) -> tuple[int, ...]:
+        """Give the row `count` more seeds and return them; every candidate of a row has a number of its own."""
+        numbers = range(len(self.seeds), len(self.seeds) + count)
+        attempt = self.claimed.attempt
+        fresh = tuple(derive_seed(self.sku, self.prompt_hash, gan_hash, attempt, number) for number in numbers)
+        self.seeds += fresh
+        return fresh
+
+    def drop(self) -> None:
         self.candidates = self.picture = self.embedding = None
         self.data = b""
 

@@ -223,7 +223,7 @@ def test_two_runs_do_not_overlap_by_accident(shop: Shop, settings: Settings) -> 
 
     database = shop.database()
     with ExitStack() as held:
-        job.hold_job_lock(held, database, allow_parallel=False)
+        job.hold_job_lock(held, database, job.JOB, allow_parallel=False)
         with pytest.raises(TemporaryFailure, match="another fill-missing run holds the lock"):
             shop.fill()
         assert shop.fill(allow_parallel=True, limit=3).counts["claimed"] == 3

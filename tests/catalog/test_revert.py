@@ -1,0 +1,99 @@
+"""Reverting a run brings back what was live before it, in whatever order runs are reverted."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from catalog_fixtures import die, rows_of, start
+from restyle_fixtures import approved, begin, run_once, scope, standing, work
+
+from catalog_gen.catalog import assets, runs, tables
+from catalog_gen.catalog.database import Database
+from catalog_gen.catalog.restyling import RestyleScope
+from catalog_gen.catalog.revert import revert
+from catalog_gen.errors import TemporaryFailure, UsageError
+
+SKU = "sku-00000"
+
+
+def square(version: int) -> RestyleScope:
+    return scope(square=f"s{version}")
+
+
+def test_what_was_live_before_stands_again(database: Database) -> None:
+    approved(database, 3)
+    first = run_once(database, scope())
+    second = run_once(database, scope(square="s2", wide="w1"), limit=2)
+    result = revert(database, second)
+    assert (result.retired, result.restored) == (2, 2)
+    assert set(standing(database).values()) == {first} and len(standing(database)) == 6
+    before = rows_of(database, tables.asset, "id", "live", "retired_by")
+    again = revert(database, second)
+    assert (again.retired, again.restored) == (0, 0)
+    assert rows_of(database, tables.asset, "id", "live", "retired_by") == before
+
+
+def test_a_first_run_leaves_nothing_and_can_be_done_again(database: Database) -> None:
+    approved(database, 2)
+    first = run_once(database, scope())
+    assert revert(database, first).retired == 4 and standing(database) == {}
+    again = run_once(database, scope())
+    assert set(standing(database).values()) == {again}
+    assert revert(database, first).retired == 0 and set(standing(database).values()) == {again}
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
+def test_runs_reverted_in_any_order(database: Database, order: tuple[int, ...]) -> None:
+    """The picture that stands is always the latest run's that has not been reverted."""
+    approved(database, 1)
+    ids = [run_once(database, square(version)) for version in range(3)]
+    left = list(ids)
+    for index in order:
+        revert(database, ids[index])
+        revert(database, ids[index])
+        left.remove(ids[index])
+        assert list(standing(database).values()) == left[-1:]
+
+
+def test_a_rejected_picture_does_not_come_back(database: Database) -> None:
+    approved(database, 1)
+    run_once(database, square(1))
+    second = run_once(database, square(2))
+    old = next(asset for asset in assets.assets_of(database, SKU) if asset.retired_by == second)
+    assets.set_state(database, old.id, "rejected", "crooked")
+    assert revert(database, second).restored == 0
+    assert standing(database) == {}
+
+
+def test_a_decision_for_an_old_picture_ends_its_waiting(database: Database) -> None:
+    approved(database, 1)
+    first = run_once(database, square(1))
+    second = run_once(database, square(2))
+    revert(database, second)
+    third = run_once(database, square(3))
+    new = next(asset for asset in assets.assets_of(database, SKU) if asset.run_id == third)
+    assets.set_state(database, new.id, "rejected")
+    old = next(asset for asset in assets.assets_of(database, SKU) if asset.run_id == first)
+    assert assets.set_state(database, old.id, "approved").retired_by is None
+    revert(database, third)
+    assert list(standing(database).values()) == [first]
+
+
+def test_a_run_at_work_is_not_reverted_and_one_that_died_is(database: Database) -> None:
+    approved(database, 2)
+    run_id, _ = begin(database, scope())
+    work(database, run_id, scope())
+    with pytest.raises(TemporaryFailure, match="still at work"):
+        revert(database, run_id)
+    assert len(standing(database)) == 4
+    die(run_id)
+    assert revert(database, run_id[:-2]).retired == 4
+    assert runs.get_run(database, run_id).state == "died"
+
+
+def test_only_restyling_can_be_reverted(database: Database) -> None:
+    with pytest.raises(UsageError, match="is a fill-missing run"):
+        revert(database, start(database))
+    with pytest.raises(UsageError, match="there is no run"):
+        revert(database, "nope")
