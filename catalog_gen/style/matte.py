@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from catalog_gen.style.ground import Floats, Ground, Mask, estimate_ground
-from catalog_gen.style.studio import SIDE, product_mask
+from catalog_gen.style import general, studio
+from catalog_gen.style.ground import Floats, Mask, estimate_ground
 from catalog_gen.style.unmix import soften
 
 
@@ -29,28 +29,56 @@ class Cutout:
     box: tuple[int, int, int, int]
 
 
+_SHOWN = 0.25  # of the border: less plain ground than that, and it may as well be the product that is plain
+_PLAIN = 0.03  # the noise of plain ground: texture has more
+_LEAST, _MOST = 0.0015, 0.97  # of the picture: how much of it a product covers
+
+
 def cut_out(photo: Image.Image) -> Cutout:
-    """Return the product of `photo` (RGB, any size)."""
+    """Return the product of `photo` (RGB, any size).
+
+    On a plain ground, of any colour and unevenly lit, edges are soft and holes are open; anything else is cut out by what
+    is unlike the picture's border, less surely. Glass keeps what shows through it: from one photo nobody can tell pale
+    glass from pale paint. `fault` is set, and alpha is the best guess, where no product can be told.
+    """
     rgb = np.asarray(photo.convert("RGB"), dtype=np.float32) / 255
-    small = _reduced(photo)
-    ground = estimate_ground(small)
-    mask = product_mask(small, ground)
-    scale = max(photo.size) / max(small.shape[:2])
-    if scale > 1:
-        mask = _enlarged(mask, photo.size)
-        ground = estimate_ground(rgb)
-    alpha, colours = soften(rgb, ground.colour, mask, max(1.0, 0.7 * scale))
-    return Cutout(colours, alpha, "studio", "", _box(alpha))
+    ground = estimate_ground(_reduced(photo, studio.SIDE))
+    if ground.share >= _SHOWN and ground.noise <= _PLAIN:
+        return _from_studio(photo, rgb)
+    return _from_anywhere(photo, rgb)
 
 
-def _reduced(photo: Image.Image) -> Floats:
-    factor = max(1.0, max(photo.size) / SIDE)
+def _from_studio(photo: Image.Image, rgb: Floats) -> Cutout:
+    small = _reduced(photo, studio.SIDE)
+    mask = _enlarged(studio.product_mask(small, estimate_ground(small)), photo.size)
+    scale = max(1.0, max(photo.size) / studio.SIDE)
+    alpha, colours = soften(rgb, estimate_ground(rgb).colour, mask, scale)
+    share, fault = float(alpha.mean()), ""
+    if share < _LEAST:
+        fault = "nothing but plain ground"
+    elif share > _MOST:
+        fault = "no ground shows round the product"
+    return Cutout(colours, alpha, "studio", fault, _box(alpha))
+
+
+def _from_anywhere(photo: Image.Image, rgb: Floats) -> Cutout:
+    small_mask, fault = general.salient_mask(_reduced(photo, general.SIDE))
+    mask = _enlarged(small_mask, photo.size)
+    scale = max(1.0, max(photo.size) / general.SIDE)
+    alpha, colours = soften(rgb, general.spread_ground(rgb, mask, scale), mask, scale)
+    return Cutout(colours, alpha, "general", fault, _box(alpha))
+
+
+def _reduced(photo: Image.Image, side: int) -> Floats:
+    factor = max(1.0, max(photo.size) / side)
     size = (max(1, round(photo.width / factor)), max(1, round(photo.height / factor)))
     small = photo if factor == 1.0 else photo.resize(size, Image.Resampling.BOX)
     return np.asarray(small, dtype=np.float32) / 255
 
 
 def _enlarged(mask: Mask, size: tuple[int, int]) -> Mask:
+    if mask.shape == (size[1], size[0]):
+        return mask
     grown = Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.BILINEAR)
     return np.asarray(grown) > 100
 

@@ -16,12 +16,15 @@ from catalog_gen.style.ground import Floats, Ground, Mask, joined_to_border
 SIDE = 224
 
 _PALE = 1.3 / 255  # nearer than this to a ground without noise, nothing can be told from JPEG's own
-_RINGING = 0.04  # of the contrast of an edge: what JPEG (quality 75 to 90) leaves beside it, up to a block away
+_RINGING = 0.045  # of the contrast of an edge: what JPEG (quality 75 to 90) leaves beside it, up to a block away
 _BLOCK = 7  # px: a JPEG block's reach
+_FAINT = 0.03  # of the contrast of an edge: what is left two blocks away, as colour is kept at half the size
 _GAP = 4  # px: ground that is nowhere twice this wide is not ground's only way in
 _PLAIN = 0.12  # an edge of the product this far from the ground is no white cloth's
 _EXACT = 0.6  # of the doubt: a hole shows the ground itself; white paint in a print is seldom that white
 _NOOK = 160  # px: a piece of the outside cut off by noise is no larger
+_SMALL = 0.12  # of the picture: jewellery and shoes, that throw shadows to any side
+_DARK = 0.05  # a shadow is at least this dark somewhere
 _SPECK = 0.08  # a part that is nowhere further from the ground is noise
 _CROSS = ndimage.generate_binary_structure(2, 1)
 _SQUARE = ndimage.generate_binary_structure(2, 2)
@@ -30,14 +33,20 @@ _SQUARE = ndimage.generate_binary_structure(2, 2)
 def product_mask(rgb: Floats, ground: Ground) -> Mask:
     """Return (H, W): the product's pixels, those that it only covers in part counted in."""
     distance = ground.distance(rgb)
-    strongest = ndimage.maximum_filter(distance, 2 * _BLOCK + 1)
-    doubt = np.maximum(max(_PALE, 3.5 * ground.noise), _RINGING * strongest)
+    doubt = _doubt(distance, ground.noise)
     votes = ndimage.uniform_filter((distance > doubt).astype(np.float32), 5, mode="nearest")
     like_ground = (votes <= 0.5) & (distance <= 2 * doubt)
     like_ground |= _ragged(~like_ground, distance, doubt)
-    outside = _true_ground(like_ground, distance, doubt)
-    mask = ~outside & ~_shadow(~like_ground, outside, rgb, ground, distance)
-    return _without_specks(mask, distance)
+    outside, holes = _true_ground(like_ground, distance, doubt)
+    mask = ~outside & ~holes
+    return _without_specks(mask & ~_shadow(mask & ~like_ground, outside, rgb, ground, distance), distance)
+
+
+def _doubt(distance: Floats, noise: float) -> Floats:
+    """Return (H, W): how far from the ground a pixel of it may lie, for noise and for what JPEG spreads round edges."""
+    near = ndimage.maximum_filter(distance, 2 * _BLOCK + 1)
+    far = ndimage.maximum_filter(near, 2 * _BLOCK + 3)
+    return np.maximum(max(_PALE, 3.5 * noise), np.maximum(_RINGING * near, _FAINT * far))
 
 
 def _ragged(mask: Mask, distance: Floats, doubt: Floats) -> Mask:
@@ -47,14 +56,14 @@ def _ragged(mask: Mask, distance: Floats, doubt: Floats) -> Mask:
     return pale & ~solid
 
 
-def _true_ground(like_ground: Mask, distance: Floats, doubt: Floats) -> Mask:
-    """Return the part of `like_ground` that is ground: what the border reaches, its nooks, and the product's holes."""
+def _true_ground(like_ground: Mask, distance: Floats, doubt: Floats) -> tuple[Mask, Mask]:
+    """Return two parts of `like_ground` that are ground: what the border reaches, and the product's holes and nooks."""
     open_part = ndimage.binary_erosion(like_ground, _CROSS, iterations=_GAP, border_value=1)
     core = joined_to_border(open_part)
     reached = ndimage.binary_dilation(core, _CROSS, iterations=_GAP + 1) & like_ground
     labels, count = ndimage.label(like_ground & ~reached)
     if not count:
-        return reached
+        return reached, np.zeros_like(reached)
     index = np.arange(1, count + 1)
     rim = ndimage.grey_dilation(labels, footprint=_CROSS)
     rim[like_ground] = 0
@@ -66,8 +75,7 @@ def _true_ground(like_ground: Mask, distance: Floats, doubt: Floats) -> Mask:
     beside = ndimage.sum_labels(ndimage.binary_dilation(reached, _CROSS), labels, index) > 0
     holes = (exact & (plain >= 0.6)) | (beside & (size <= _NOOK))
     chosen = np.concatenate([[False], holes])
-    found: Mask = reached | chosen[labels]
-    return found
+    return reached, chosen[labels]
 
 
 def _shadow(mask: Mask, outside: Mask, rgb: Floats, ground: Ground, distance: Floats) -> Mask:
@@ -79,10 +87,14 @@ def _shadow(mask: Mask, outside: Mask, rgb: Floats, ground: Ground, distance: Fl
     slope = np.hypot(ndimage.sobel(smooth, 0), ndimage.sobel(smooth, 1)) / 8
     darker = (ground.colour - rgb).min(axis=-1)
     neutral = distance - darker <= 0.02 + 0.15 * distance
-    low = np.arange(len(mask))[:, None] > rows[0] + 0.55 * (rows[-1] - rows[0])
-    soft = mask & low & neutral & (distance < 0.45) & (slope < 0.008 + 0.05 * distance)
+    soft = mask & neutral & (distance < 0.45) & (slope < 0.008 + 0.05 * distance)
+    if mask.mean() > _SMALL:  # cloth shades as softly as a shadow does: only around the foot
+        soft[: rows[0] + round(0.6 * (rows[-1] - rows[0]))] = False
     start = outside & ndimage.binary_dilation(soft, _CROSS)
-    return ndimage.binary_propagation(start, _CROSS, mask=soft | start) & mask
+    grown = ndimage.binary_propagation(start, _CROSS, mask=soft | start) & mask
+    labels, count = ndimage.label(grown)
+    dark = np.concatenate([[False], ndimage.maximum(smooth, labels, np.arange(1, count + 1)) >= _DARK])
+    return dark[labels] if count else grown
 
 
 def _without_specks(mask: Mask, distance: Floats) -> Mask:
