@@ -9,19 +9,21 @@ All lengths are pixels of a picture whose longer side is about `SIDE`.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
-from catalog_gen.style.ground import Floats, Ground, Mask, joined_to_border
+from catalog_gen.style.ground import Floats, Ground, Mask, joined_to_border, largest
 
 SIDE = 224
 
 _PALE = 1.3 / 255  # nearer than this to a ground without noise, nothing can be told from JPEG's own
-_RINGING = 0.045  # of the contrast of an edge: what JPEG (quality 75 to 90) leaves beside it, up to a block away
-_BLOCK = 7  # px: a JPEG block's reach
-_FAINT = 0.03  # of the contrast of an edge: what is left two blocks away, as colour is kept at half the size
+_BLOCK = 7  # px: a JPEG block's reach; colour, kept at half the size, reaches two
+_FEW = (0.03, 0.01)  # of the contrast of an edge, beside it and two blocks away: more than JPEG mostly leaves there
+_MANY = (0.045, 0.03)  # more than it ever leaves (quality 75 and up)
+_FRINGE = 6  # px: noise round an edge is less than twice as wide, cloth is wider
 _GAP = 4  # px: ground that is nowhere twice this wide is not ground's only way in
 _PLAIN = 0.12  # an edge of the product this far from the ground is no white cloth's
-_EXACT = 0.6  # of the doubt: a hole shows the ground itself; white paint in a print is seldom that white
+_EXACT = 0.6 / 255  # the middle of a hole shows the ground itself; white paint is seldom that white
 _NOOK = 160  # px: a piece of the outside cut off by noise is no larger
 _SMALL = 0.12  # of the picture: jewellery and shoes, that throw shadows to any side
 _DARK = 0.05  # a shadow is at least this dark somewhere
@@ -31,22 +33,37 @@ _SQUARE = ndimage.generate_binary_structure(2, 2)
 
 
 def product_mask(rgb: Floats, ground: Ground) -> Mask:
-    """Return (H, W): the product's pixels, those that it only covers in part counted in."""
+    """Return (H, W): the product's pixels, those that it only covers in part counted in.
+
+    Drawn twice: once believing faint signs, which finds white cloth whole and noise with it, once disbelieving them. Of
+    what only the first finds, what is as wide as cloth is kept.
+    """
     distance = ground.distance(rgb)
-    doubt = _doubt(distance, ground.noise)
+    near = ndimage.maximum_filter(distance, 2 * _BLOCK + 1)
+    far = ndimage.maximum_filter(near, 2 * _BLOCK + 3)
+    least = max(_PALE, 3.5 * ground.noise)
+    tint = largest(np.abs(rgb - ground.colour))
+    wide, _ = _drawn(distance, np.maximum(least, np.maximum(_FEW[0] * near, _FEW[1] * far)), tint, ground.noise)
+    tight, doubtful = _drawn(distance, np.maximum(least, np.maximum(_MANY[0] * near, _MANY[1] * far)), tint, ground.noise)
+    mask = tight | _broad(wide & ~tight, tight)
+    outside = joined_to_border(~mask)
+    shadow = _shadow(mask & ~doubtful, outside, rgb, ground, distance)
+    return _without_specks(_without_scraps(mask & ~shadow, shadow), distance)
+
+
+def _drawn(distance: Floats, doubt: Floats, tint: Floats, noise: float) -> tuple[Mask, Mask]:
+    """Return the product as it is when nothing within `doubt` of the ground counts, and all that is within it."""
     votes = ndimage.uniform_filter((distance > doubt).astype(np.float32), 5, mode="nearest")
     like_ground = (votes <= 0.5) & (distance <= 2 * doubt)
     like_ground |= _ragged(~like_ground, distance, doubt)
-    outside, holes = _true_ground(like_ground, distance, doubt)
-    mask = ~outside & ~holes
-    return _without_specks(mask & ~_shadow(mask & ~like_ground, outside, rgb, ground, distance), distance)
+    return ~_true_ground(like_ground, distance, tint, noise), like_ground
 
 
-def _doubt(distance: Floats, noise: float) -> Floats:
-    """Return (H, W): how far from the ground a pixel of it may lie, for noise and for what JPEG spreads round edges."""
-    near = ndimage.maximum_filter(distance, 2 * _BLOCK + 1)
-    far = ndimage.maximum_filter(near, 2 * _BLOCK + 3)
-    return np.maximum(max(_PALE, 3.5 * noise), np.maximum(_RINGING * near, _FAINT * far))
+def _broad(added: Mask, product: Mask) -> Mask:
+    """Return the parts of `added` that are as wide as cloth, beside `product` or on their own."""
+    wide = added & (ndimage.distance_transform_edt(added | product) > _FRINGE)
+    core = wide & (ndimage.distance_transform_edt(added) > _FRINGE)
+    return ndimage.binary_dilation(core, _SQUARE, iterations=_FRINGE) & added
 
 
 def _ragged(mask: Mask, distance: Floats, doubt: Floats) -> Mask:
@@ -56,26 +73,39 @@ def _ragged(mask: Mask, distance: Floats, doubt: Floats) -> Mask:
     return pale & ~solid
 
 
-def _true_ground(like_ground: Mask, distance: Floats, doubt: Floats) -> tuple[Mask, Mask]:
-    """Return two parts of `like_ground` that are ground: what the border reaches, and the product's holes and nooks."""
+def _true_ground(like_ground: Mask, distance: Floats, tint: Floats, noise: float) -> Mask:
+    """Return the part of `like_ground` that is ground: what the border reaches, its nooks, and the product's holes."""
     open_part = ndimage.binary_erosion(like_ground, _CROSS, iterations=_GAP, border_value=1)
     core = joined_to_border(open_part)
     reached = ndimage.binary_dilation(core, _CROSS, iterations=_GAP + 1) & like_ground
     labels, count = ndimage.label(like_ground & ~reached)
     if not count:
-        return reached, np.zeros_like(reached)
+        return reached
     index = np.arange(1, count + 1)
     rim = ndimage.grey_dilation(labels, footprint=_CROSS)
     rim[like_ground] = 0
     nearby = ndimage.maximum_filter(distance, 7)
     edge = np.maximum(ndimage.sum_labels(rim > 0, rim, index), 1)
     plain = ndimage.sum_labels(nearby > _PLAIN, rim, index) / edge
-    exact = ndimage.mean(distance / doubt, labels, index) <= _EXACT
     size = ndimage.sum_labels(like_ground, labels, index)
+    exact = _middle_level(labels, count, tint) <= noise
     beside = ndimage.sum_labels(ndimage.binary_dilation(reached, _CROSS), labels, index) > 0
     holes = (exact & (plain >= 0.6)) | (beside & (size <= _NOOK))
-    chosen = np.concatenate([[False], holes])
-    return reached, chosen[labels]
+    found: Mask = reached | np.concatenate([[False], holes])[labels]
+    return found
+
+
+def _middle_level(labels: npt.NDArray[np.int32], count: int, tint: Floats) -> npt.NDArray[np.float64]:
+    """Return (count,): how far the middle of each labelled part lies from the ground, beyond what its width excuses.
+
+    The middle of a wide hole is as white as the ground; in a narrow one JPEG's noise reaches everywhere.
+    """
+    index = np.arange(1, count + 1)
+    depth = ndimage.distance_transform_edt(labels > 0)
+    deepest = np.concatenate([[0.0], ndimage.maximum(depth, labels, index)])
+    middle = labels * (depth >= 0.5 * deepest[labels])
+    level = ndimage.mean(tint, middle, index)
+    return np.asarray(level - _EXACT * (1 + 10 / deepest[1:] ** 1.5))
 
 
 def _shadow(mask: Mask, outside: Mask, rgb: Floats, ground: Ground, distance: Floats) -> Mask:
@@ -95,6 +125,19 @@ def _shadow(mask: Mask, outside: Mask, rgb: Floats, ground: Ground, distance: Fl
     labels, count = ndimage.label(grown)
     dark = np.concatenate([[False], ndimage.maximum(smooth, labels, np.arange(1, count + 1)) >= _DARK])
     return dark[labels] if count else grown
+
+
+def _without_scraps(mask: Mask, shadow: Mask) -> Mask:
+    """Return `mask` without the thin scraps that a shadow's own rim leaves."""
+    if not shadow.any():
+        return mask
+    solid = ndimage.binary_opening(mask, _SQUARE, iterations=2)
+    labels, count = ndimage.label(mask & ~ndimage.binary_dilation(solid, _CROSS), _SQUARE)
+    touching = np.zeros(count + 1, bool)
+    touching[labels[ndimage.binary_dilation(shadow, _SQUARE)]] = True
+    touching[0] = False
+    kept: Mask = mask & ~touching[labels]
+    return kept
 
 
 def _without_specks(mask: Mask, distance: Floats) -> Mask:
