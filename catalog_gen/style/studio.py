@@ -18,9 +18,9 @@ SIDE = 224
 
 _PALE = 1.3 / 255  # nearer than this to a ground without noise, nothing can be told from JPEG's own
 _BLOCK = 7  # px: a JPEG block's reach; colour, kept at half the size, reaches two
-_FEW = (0.03, 0.01)  # of the contrast of an edge, beside it and two blocks away: more than JPEG mostly leaves there
-_MANY = (0.045, 0.03)  # more than it ever leaves (quality 75 and up)
-_FRINGE = 6  # px: noise round an edge is less than twice as wide, cloth is wider
+_FEW = (0.025, 0.008)  # of the contrast of an edge, beside it and two blocks away: more than JPEG mostly leaves there
+_MANY = (0.04, 0.02)  # more than it ever leaves (quality 75 and up)
+_FRINGE = 5  # px: noise round an edge is less than twice as wide, cloth is wider
 _GAP = 4  # px: ground that is nowhere twice this wide is not ground's only way in
 _PLAIN = 0.12  # an edge of the product this far from the ground is no white cloth's
 _EXACT = 0.6 / 255  # the middle of a hole shows the ground itself; white paint is seldom that white
@@ -39,31 +39,32 @@ def product_mask(rgb: Floats, ground: Ground) -> Mask:
     what only the first finds, what is as wide as cloth is kept.
     """
     distance = ground.distance(rgb)
-    near = ndimage.maximum_filter(distance, 2 * _BLOCK + 1)
+    apart = rgb - ground.colour
+    near = ndimage.maximum_filter(largest(np.abs(apart)), 2 * _BLOCK + 1)
     far = ndimage.maximum_filter(near, 2 * _BLOCK + 3)
     least = max(_PALE, 3.5 * ground.noise)
-    tint = largest(np.abs(rgb - ground.colour))
-    wide, _ = _drawn(distance, np.maximum(least, np.maximum(_FEW[0] * near, _FEW[1] * far)), tint, ground.noise)
-    tight, doubtful = _drawn(distance, np.maximum(least, np.maximum(_MANY[0] * near, _MANY[1] * far)), tint, ground.noise)
+    wide, _ = _drawn(distance, np.maximum(least, np.maximum(_FEW[0] * near, _FEW[1] * far)), apart, ground.noise)
+    tight, doubtful = _drawn(distance, np.maximum(least, np.maximum(_MANY[0] * near, _MANY[1] * far)), apart, ground.noise)
     mask = tight | _broad(wide & ~tight, tight)
     outside = joined_to_border(~mask)
     shadow = _shadow(mask & ~doubtful, outside, rgb, ground, distance)
     return _without_specks(_without_scraps(mask & ~shadow, shadow), distance)
 
 
-def _drawn(distance: Floats, doubt: Floats, tint: Floats, noise: float) -> tuple[Mask, Mask]:
+def _drawn(distance: Floats, doubt: Floats, apart: Floats, noise: float) -> tuple[Mask, Mask]:
     """Return the product as it is when nothing within `doubt` of the ground counts, and all that is within it."""
     votes = ndimage.uniform_filter((distance > doubt).astype(np.float32), 5, mode="nearest")
     like_ground = (votes <= 0.5) & (distance <= 2 * doubt)
     like_ground |= _ragged(~like_ground, distance, doubt)
-    return ~_true_ground(like_ground, distance, tint, noise), like_ground
+    return ~_true_ground(like_ground, apart, noise), like_ground
 
 
 def _broad(added: Mask, product: Mask) -> Mask:
-    """Return the parts of `added` that are as wide as cloth, beside `product` or on their own."""
+    """Return the parts of `added` that are as wide as cloth, or that the product closes in."""
     wide = added & (ndimage.distance_transform_edt(added | product) > _FRINGE)
     core = wide & (ndimage.distance_transform_edt(added) > _FRINGE)
-    return ndimage.binary_dilation(core, _SQUARE, iterations=_FRINGE) & added
+    kept = ndimage.binary_dilation(core, _SQUARE, iterations=_FRINGE) & added
+    return kept | (added & ~joined_to_border(~(product | kept)))
 
 
 def _ragged(mask: Mask, distance: Floats, doubt: Floats) -> Mask:
@@ -73,7 +74,7 @@ def _ragged(mask: Mask, distance: Floats, doubt: Floats) -> Mask:
     return pale & ~solid
 
 
-def _true_ground(like_ground: Mask, distance: Floats, tint: Floats, noise: float) -> Mask:
+def _true_ground(like_ground: Mask, apart: Floats, noise: float) -> Mask:
     """Return the part of `like_ground` that is ground: what the border reaches, its nooks, and the product's holes."""
     open_part = ndimage.binary_erosion(like_ground, _CROSS, iterations=_GAP, border_value=1)
     core = joined_to_border(open_part)
@@ -84,28 +85,28 @@ def _true_ground(like_ground: Mask, distance: Floats, tint: Floats, noise: float
     index = np.arange(1, count + 1)
     rim = ndimage.grey_dilation(labels, footprint=_CROSS)
     rim[like_ground] = 0
-    nearby = ndimage.maximum_filter(distance, 7)
+    nearby = ndimage.maximum_filter(largest(np.abs(apart)), 7)
     edge = np.maximum(ndimage.sum_labels(rim > 0, rim, index), 1)
     plain = ndimage.sum_labels(nearby > _PLAIN, rim, index) / edge
     size = ndimage.sum_labels(like_ground, labels, index)
-    exact = _middle_level(labels, count, tint) <= noise
+    exact = _middle_level(labels, count, apart) <= noise
     beside = ndimage.sum_labels(ndimage.binary_dilation(reached, _CROSS), labels, index) > 0
     holes = (exact & (plain >= 0.6)) | (beside & (size <= _NOOK))
     found: Mask = reached | np.concatenate([[False], holes])[labels]
     return found
 
 
-def _middle_level(labels: npt.NDArray[np.int32], count: int, tint: Floats) -> npt.NDArray[np.float64]:
+def _middle_level(labels: npt.NDArray[np.int32], count: int, apart: Floats) -> npt.NDArray[np.float64]:
     """Return (count,): how far the middle of each labelled part lies from the ground, beyond what its width excuses.
 
-    The middle of a wide hole is as white as the ground; in a narrow one JPEG's noise reaches everywhere.
+    Of the mean difference, as noise has both signs. In a narrow hole JPEG's noise reaches everywhere.
     """
     index = np.arange(1, count + 1)
     depth = ndimage.distance_transform_edt(labels > 0)
     deepest = np.concatenate([[0.0], ndimage.maximum(depth, labels, index)])
     middle = labels * (depth >= 0.5 * deepest[labels])
-    level = ndimage.mean(tint, middle, index)
-    return np.asarray(level - _EXACT * (1 + 10 / deepest[1:] ** 1.5))
+    level = np.max([np.abs(ndimage.mean(apart[..., channel], middle, index)) for channel in range(3)], axis=0)
+    return np.asarray(level - _EXACT * (1 + 16 / deepest[1:] ** 1.5))
 
 
 def _shadow(mask: Mask, outside: Mask, rgb: Floats, ground: Ground, distance: Floats) -> Mask:
@@ -122,6 +123,7 @@ def _shadow(mask: Mask, outside: Mask, rgb: Floats, ground: Ground, distance: Fl
         soft[: rows[0] + round(0.6 * (rows[-1] - rows[0]))] = False
     start = outside & ndimage.binary_dilation(soft, _CROSS)
     grown = ndimage.binary_propagation(start, _CROSS, mask=soft | start) & mask
+    grown = ndimage.binary_opening(grown, _SQUARE)  # thin and pale is a wire in the light, no shadow
     labels, count = ndimage.label(grown)
     dark = np.concatenate([[False], ndimage.maximum(smooth, labels, np.arange(1, count + 1)) >= _DARK])
     return dark[labels] if count else grown
