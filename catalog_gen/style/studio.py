@@ -24,6 +24,8 @@ _FRINGE = 5  # px: noise round an edge is less than twice as wide, cloth is wide
 _GAP = 4  # px: ground that is nowhere twice this wide is not ground's only way in
 _PLAIN = 0.12  # an edge of the product this far from the ground is no white cloth's
 _EXACT = 0.6 / 255  # the middle of a hole shows the ground itself; white paint is seldom that white
+_FRAMED = 0.92  # of its rim: what edges this plain frame is seldom cloth, and need not be as exact
+_LENIENCE = 0.9 / 255
 _NOOK = 160  # px: a piece of the outside cut off by noise is no larger
 _SMALL = 0.12  # of the picture: jewellery and shoes, that throw shadows to any side
 _DARK = 0.05  # a shadow is at least this dark somewhere
@@ -44,19 +46,20 @@ def product_mask(rgb: Floats, ground: Ground) -> Mask:
     far = ndimage.maximum_filter(near, 2 * _BLOCK + 3)
     least = max(_PALE, 3.5 * ground.noise)
     wide, _ = _drawn(distance, np.maximum(least, np.maximum(_FEW[0] * near, _FEW[1] * far)), apart, ground.noise)
-    tight, doubtful = _drawn(distance, np.maximum(least, np.maximum(_MANY[0] * near, _MANY[1] * far)), apart, ground.noise)
-    mask = tight | _broad(wide & ~tight, tight)
+    tight, holes = _drawn(distance, np.maximum(least, np.maximum(_MANY[0] * near, _MANY[1] * far)), apart, ground.noise)
+    mask = tight | _broad(wide & ~tight & ~holes, tight)
     outside = joined_to_border(~mask)
-    shadow = _shadow(mask & ~doubtful, outside, rgb, ground, distance)
+    shadow = _shadow(mask, outside, rgb, ground, distance)
     return _without_specks(_without_scraps(mask & ~shadow, shadow), distance)
 
 
 def _drawn(distance: Floats, doubt: Floats, apart: Floats, noise: float) -> tuple[Mask, Mask]:
-    """Return the product as it is when nothing within `doubt` of the ground counts, and all that is within it."""
+    """Return the product as it is when nothing within `doubt` of the ground counts, and its holes."""
     votes = ndimage.uniform_filter((distance > doubt).astype(np.float32), 5, mode="nearest")
     like_ground = (votes <= 0.5) & (distance <= 2 * doubt)
     like_ground |= _ragged(~like_ground, distance, doubt)
-    return ~_true_ground(like_ground, apart, noise), like_ground
+    reached, holes = _true_ground(like_ground, apart, noise)
+    return ~(reached | holes), holes
 
 
 def _broad(added: Mask, product: Mask) -> Mask:
@@ -74,14 +77,14 @@ def _ragged(mask: Mask, distance: Floats, doubt: Floats) -> Mask:
     return pale & ~solid
 
 
-def _true_ground(like_ground: Mask, apart: Floats, noise: float) -> Mask:
-    """Return the part of `like_ground` that is ground: what the border reaches, its nooks, and the product's holes."""
+def _true_ground(like_ground: Mask, apart: Floats, noise: float) -> tuple[Mask, Mask]:
+    """Return two parts of `like_ground`: what the border reaches, nooks and all, and the product's holes."""
     open_part = ndimage.binary_erosion(like_ground, _CROSS, iterations=_GAP, border_value=1)
     core = joined_to_border(open_part)
     reached = ndimage.binary_dilation(core, _CROSS, iterations=_GAP + 1) & like_ground
     labels, count = ndimage.label(like_ground & ~reached)
     if not count:
-        return reached
+        return reached, np.zeros_like(reached)
     index = np.arange(1, count + 1)
     rim = ndimage.grey_dilation(labels, footprint=_CROSS)
     rim[like_ground] = 0
@@ -89,11 +92,12 @@ def _true_ground(like_ground: Mask, apart: Floats, noise: float) -> Mask:
     edge = np.maximum(ndimage.sum_labels(rim > 0, rim, index), 1)
     plain = ndimage.sum_labels(nearby > _PLAIN, rim, index) / edge
     size = ndimage.sum_labels(like_ground, labels, index)
-    exact = _middle_level(labels, count, apart) <= noise
+    level = _middle_level(labels, count, apart) - noise
     beside = ndimage.sum_labels(ndimage.binary_dilation(reached, _CROSS), labels, index) > 0
-    holes = (exact & (plain >= 0.6)) | (beside & (size <= _NOOK))
-    found: Mask = reached | np.concatenate([[False], holes])[labels]
-    return found
+    hole = ((plain >= 0.6) & (level <= 0)) | ((plain >= _FRAMED) & (level <= _LENIENCE))
+    nook = beside & (size <= _NOOK)
+    holes = np.concatenate([[False], hole])[labels]
+    return reached | np.concatenate([[False], nook & ~hole])[labels], holes
 
 
 def _middle_level(labels: npt.NDArray[np.int32], count: int, apart: Floats) -> npt.NDArray[np.float64]:
@@ -118,7 +122,7 @@ def _shadow(mask: Mask, outside: Mask, rgb: Floats, ground: Ground, distance: Fl
     slope = np.hypot(ndimage.sobel(smooth, 0), ndimage.sobel(smooth, 1)) / 8
     darker = (ground.colour - rgb).min(axis=-1)
     neutral = distance - darker <= 0.02 + 0.15 * distance
-    soft = mask & neutral & (distance < 0.45) & (slope < 0.008 + 0.05 * distance)
+    soft = mask & neutral & (distance < 0.45) & (slope < 0.01 + 0.07 * distance)
     if mask.mean() > _SMALL:  # cloth shades as softly as a shadow does: only around the foot
         soft[: rows[0] + round(0.6 * (rows[-1] - rows[0]))] = False
     start = outside & ndimage.binary_dilation(soft, _CROSS)
