@@ -1,14 +1,14 @@
 """How good the mattes of real photos are, by judges that know nothing of how a matte is made.
 
-    PYTHONPATH=.:tests python -m mattes --photos shared/fashion/images --products shared/fashion/products.csv --out sheet.png
+    PYTHONPATH=.:tests python -m mattes --photos IMAGES --products products.csv --out sheet.png
 
 Each photo is cut out and judged four ways; a matte is good when all four say so:
 
 - faithful: laid back on the photo's own ground (the median of its border's brightest half) it gives the photo again
   inside the product, by the mean difference in CIELAB;
-- kind: a linear probe on EfficientNet-Lite1's features, that learnt the products' kinds from other, whole photos, reads the
-  same kind off the cut-out laid on grey as off the photo, or the right one;
-- outline: where the matte has its edge the photo has one, stronger than what lies just outside;
+- kind: a linear probe on EfficientNet-Lite1's features, that learnt the products' kinds from other photos, whole and
+  cut out, reads the same kind off the cut-out laid on grey as off the photo, or the right one;
+- outline: where the matte has its edge the photo has one, and no long stretch of it has none;
 - rest: nothing else is left on the ground: what the matte leaves out looks like the border, or is soft as a shadow.
 
 The sheet shows the worst 24: photo, on magenta, on dark blue.
@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import csv
 import random
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +36,10 @@ from catalog_gen.style.matte import Cutout, cut_out
 
 Floats = npt.NDArray[np.float32]
 
-MOST_UNFAITHFUL = 2.5  # CIELAB units
-LEAST_OUTLINE = 0.80  # of the outline's length on an edge of the photo
+MOST_UNFAITHFUL = 1.0  # CIELAB units
+LEAST_OUTLINE = 0.85  # of the outline's length on an edge of the photo
+LONGEST_STRAY = 16  # px of outline in one piece where the photo has no edge
+EDGE = 1.2  # CIELAB units a pixel: the slope of an edge
 MOST_REST = 0.02  # of the picture's area left out though it is not ground
 SEEN = 128  # px: what the probe is shown
 GREY = (128, 128, 128)
@@ -47,6 +50,7 @@ class Judged:
     name: str
     unfaithful: float
     outline: float
+    stray: int
     rest: float
     kind_kept: bool
     fault: str
@@ -57,7 +61,13 @@ class Judged:
         if self.fault:
             return 9.0
         outline = (1 - self.outline) / (1 - LEAST_OUTLINE)
-        return max(self.unfaithful / MOST_UNFAITHFUL, outline, self.rest / MOST_REST, 0.0 if self.kind_kept else 1.5)
+        kind = 0.0 if self.kind_kept else 1.5
+        return max(self.unfaithful / MOST_UNFAITHFUL, outline, self.stray / LONGEST_STRAY, self.rest / MOST_REST, kind)
+
+
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def laid_on(cutout: Cutout, colour: tuple[int, int, int]) -> Image.Image:
@@ -85,8 +95,8 @@ def border_colour(rgb: Floats) -> Floats:
     return np.asarray(np.median(border[bright >= np.median(bright)], axis=0), np.float32)
 
 
-def judge_pixels(photo: Image.Image, cutout: Cutout) -> tuple[float, float, float]:
-    """Return unfaithful (CIELAB units), outline (share) and rest (share of the picture)."""
+def judge_pixels(photo: Image.Image, cutout: Cutout) -> tuple[float, float, int, float]:
+    """Return unfaithful (CIELAB units), outline (share), stray (px) and rest (share of the picture)."""
     rgb = np.asarray(photo, dtype=np.float32) / 255
     ground = border_colour(rgb)
     alpha = cutout.alpha[..., None]
@@ -99,18 +109,22 @@ def judge_pixels(photo: Image.Image, cutout: Cutout) -> tuple[float, float, floa
     slope = np.hypot(ndimage.sobel(seen[..., 0], 0), ndimage.sobel(seen[..., 0], 1)) / 8
     for channel in (1, 2):
         slope = np.maximum(slope, 0.5 * np.hypot(*(ndimage.sobel(seen[..., channel], axis) for axis in (0, 1))) / 8)
-    found = ndimage.maximum_filter(slope, 3) > 1.0
+    found = ndimage.maximum_filter(slope, 3) > EDGE
     outline = float(found[rim].mean()) if rim.any() else 0.0
+    pieces, count = ndimage.label(rim & ~found, np.ones((3, 3)))
+    stray = int(np.bincount(pieces.ravel())[1:].max()) if count else 0
     different = np.sqrt(((seen - lab(ground[None, None])) ** 2).sum(axis=-1)) > 6
     hard = ndimage.maximum_filter(slope, 3) > 2.5
     near = ndimage.binary_dilation(solid, iterations=2)
     rest = float((different & hard & ~near).mean())
-    return unfaithful, outline, rest
+    return unfaithful, outline, stray, rest
 
 
 def judge(photos: list[Path], kinds: list[str], probe_photos: list[Path], probe_kinds: list[str]) -> list[Judged]:
     network = Lite1Features()
-    probe = fit_probe(network(_seen([open_photo(path) for path in probe_photos])), probe_kinds)
+    whole = [open_photo(path) for path in probe_photos]
+    cut_up = [laid_on(cut_out(photo), GREY) for photo in whole]
+    probe = fit_probe(network(np.concatenate([_seen(whole), _seen(cut_up)])), probe_kinds * 2)
     assert probe is not None, "too few photos of each kind"
     judged, spent = [], 0.0
     for start in range(0, len(photos), 256):
@@ -119,14 +133,14 @@ def judge(photos: list[Path], kinds: list[str], probe_photos: list[Path], probe_
         cut = [cut_out(photo) for photo in opened]
         spent += time.process_time() - began
         truth = kinds[start : start + 256]
-        whole = probe.model.predict(network(_seen(opened)))
+        read = probe.model.predict(network(_seen(opened)))
         kept = probe.model.predict(network(_seen([laid_on(one, GREY) for one in cut])))
         for path, photo, one, real, before, after in zip(
-            photos[start : start + 256], opened, cut, truth, whole, kept, strict=True
+            photos[start : start + 256], opened, cut, truth, read, kept, strict=True
         ):
             same = after in (before, real) or before != real  # what it cannot read off the photo, it is not asked
             judged.append(Judged(path.stem, *judge_pixels(photo, one), bool(same), one.fault))
-    print(f"{1000 * spent / len(photos):.0f} ms of one core a photo")
+    say(f"{1000 * spent / len(photos):.0f} ms of one core a photo")
     return judged
 
 
@@ -166,14 +180,15 @@ def main() -> None:
     learnt, asked = paths[: chosen.probe], paths[chosen.probe :][: chosen.count or None]
     judged = judge(asked, [kind_of[path.stem] for path in asked], learnt, [kind_of[path.stem] for path in learnt])
     count = len(judged)
-    print(f"good: {sum(one.badness <= 1 for one in judged) / count:.4f} of {count}")
-    print(f"faithful {np.mean([one.unfaithful <= MOST_UNFAITHFUL for one in judged]):.4f}")
-    print(f"outline {np.mean([one.outline >= LEAST_OUTLINE for one in judged]):.4f}")
-    print(f"rest {np.mean([one.rest <= MOST_REST for one in judged]):.4f}")
-    print(f"kind {np.mean([one.kind_kept for one in judged]):.4f}, faults {sum(bool(one.fault) for one in judged)}")
+    say(f"good: {sum(one.badness <= 1 for one in judged) / count:.4f} of {count}")
+    say(f"faithful {np.mean([one.unfaithful <= MOST_UNFAITHFUL for one in judged]):.4f}")
+    say(f"outline {np.mean([one.outline >= LEAST_OUTLINE for one in judged]):.4f}")
+    say(f"stray {np.mean([one.stray <= LONGEST_STRAY for one in judged]):.4f}")
+    say(f"rest {np.mean([one.rest <= MOST_REST for one in judged]):.4f}")
+    say(f"kind {np.mean([one.kind_kept for one in judged]):.4f}, faults {sum(bool(one.fault) for one in judged)}")
     worst = sorted(judged, key=lambda one: -one.badness)
     for one in worst[:24]:
-        print(one)
+        say(str(one))
     draw_sheet([chosen.photos / f"{one.name}.jpg" for one in worst[:24]], chosen.out)
 
 

@@ -8,6 +8,8 @@ All lengths are pixels of a picture whose longer side is about `SIDE`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
@@ -53,9 +55,9 @@ def _trimmed(mask: Mask, colours: Floats, rgb: Floats) -> Mask:
     if sure.sum() < 40 or out.sum() < 40:
         return mask
     evidence = _likelihood(colours, _fit(colours[sure])) - _likelihood(colours, _fit(colours[out]))
-    finer = _guided(rgb.mean(axis=-1), np.clip(evidence, -5, 5), 2) > 0
+    finer = _guided(rgb.mean(axis=-1), np.clip(evidence, -5, 5).astype(np.float32), 2) > 0
     trimmed: Mask = sure | (finer & ~out)
-    return ndimage.binary_opening(trimmed) | sure
+    return np.asarray(ndimage.binary_opening(trimmed) | sure)
 
 
 def spread_ground(rgb: Floats, mask: Mask, scale: float) -> Floats:
@@ -107,7 +109,9 @@ def _fit(samples: Floats) -> list[tuple[float, Floats, Floats]]:
     nearest = np.zeros(len(samples), np.int64)
     for _ in range(6):
         nearest = ((samples[:, None] - centres[None]) ** 2).sum(axis=2).argmin(axis=1)
-        centres = np.stack([samples[nearest == k].mean(axis=0) if (nearest == k).any() else centres[k] for k in range(_COLOURS)])
+        centres = np.stack(
+            [samples[nearest == k].mean(axis=0) if (nearest == k).any() else centres[k] for k in range(_COLOURS)]
+        )
     mixture = []
     for k in range(_COLOURS):
         own = samples[nearest == k]
@@ -145,14 +149,15 @@ def _cut(odds: npt.NDArray[np.floating], rgb: Floats) -> Mask:
 def _guided(guide: Floats, values: Floats, radius: int) -> Floats:
     size = 2 * radius + 1
 
-    def mean(values: Floats) -> Floats:
+    def mean(values: npt.NDArray[Any]) -> Floats:
         smooth: Floats = ndimage.uniform_filter(values, size, mode="nearest")
         return smooth
 
     centre, level = mean(guide), mean(values)
     variance = np.maximum(mean(guide * guide) - centre * centre, 0)
     slope = (mean(guide * values) - centre * level) / (variance + _EDGE)
-    return mean(slope) * guide + mean(level - slope * centre)
+    smoothed: Floats = mean(slope) * guide + mean(level - slope * centre)
+    return smoothed
 
 
 def _fault(mask: Mask, frame: Mask, apart: float) -> str:

@@ -1,12 +1,13 @@
 """The ground a product was photographed on: its colour at every pixel, and how plain it is.
 
-A studio's ground is one colour, or one colour under uneven light: a polynomial of second degree in x and y describes it,
-also where the product hides it.
+A studio's ground is one colour, or one colour under uneven light: a polynomial of second degree in x and y describes
+it, also where the product hides it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,7 @@ _QUANTUM = 0.0012  # the noise of a ground that has none: a third of a grey leve
 
 @dataclass(frozen=True)
 class Ground:
-    """colour: (H, W, 3) float32 in [0, 1]; noise: its standard deviation; share: the part of the border that shows it."""
+    """colour: (H, W, 3) float32 in [0, 1]; noise: its standard deviation; share: the part of the border it shows in."""
 
     colour: Floats
     noise: float
@@ -38,7 +39,8 @@ class Ground:
         """
         apart = rgb - self.colour
         lightness = np.abs(apart @ _LUMA)
-        return np.maximum(lightness, 0.5 * largest(np.abs(apart)))
+        further: Floats = np.maximum(lightness, 0.5 * largest(np.abs(apart)))
+        return further
 
 
 def estimate_ground(rgb: Floats) -> Ground:
@@ -49,7 +51,7 @@ def estimate_ground(rgb: Floats) -> Ground:
     height, width = rgb.shape[:2]
     small = _reduced(rgb)
     terms = _terms(*small.shape[:2])
-    colour = np.broadcast_to(_commonest(_border(small)), small.shape)
+    colour: npt.NDArray[Any] = np.broadcast_to(_commonest(_border(small)), small.shape)
     reach, share, noise = _FIRST_REACH, 0.0, _QUANTUM
     coefficients = np.zeros((6, 3))
     coefficients[0] = colour[0, 0]
@@ -73,7 +75,7 @@ def estimate_ground(rgb: Floats) -> Ground:
 
 
 def largest(colours: Floats) -> Floats:
-    """Return (...): the largest channel of (..., 3); several times as fast as numpy's own maximum over so short an axis."""
+    """Return (...): the largest channel of (..., 3), several times as fast as numpy's maximum over a short axis."""
     found: Floats = np.maximum(np.maximum(colours[..., 0], colours[..., 1]), colours[..., 2])
     return found
 
@@ -93,7 +95,7 @@ def _reduced(rgb: Floats) -> Floats:
     return rgb[step // 2 :: step, step // 2 :: step] if min(rgb.shape[:2]) >= 2 * step else rgb
 
 
-def _border(picture: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+def _border(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
     sides = (picture[0], picture[-1], picture[1:-1, 0], picture[1:-1, -1])
     return np.concatenate(sides)
 
@@ -105,7 +107,7 @@ def _commonest(colours: Floats) -> Floats:
     fullest = int(values[counts.argmax()])
     centre = np.array([fullest // 10000, fullest // 100 % 100, fullest % 100]) / 24
     near = np.abs(colours - centre).max(axis=1) <= _FIRST_REACH
-    return np.median(colours[near], axis=0).astype(np.float32)
+    return np.asarray(np.median(colours[near], axis=0), np.float32)
 
 
 def _terms(height: int, width: int) -> npt.NDArray[np.float64]:
@@ -116,7 +118,7 @@ def _terms(height: int, width: int) -> npt.NDArray[np.float64]:
 
 def _robust_fit(terms: npt.NDArray[np.float64], colours: Floats) -> npt.NDArray[np.float64]:
     """Return (K, 3): the polynomial nearest to `colours` by absolute differences (iteratively reweighted squares)."""
-    weights = np.ones(len(terms))
+    weights: npt.NDArray[Any] = np.ones(len(terms))
     solved = np.zeros((terms.shape[1], 3))
     for _ in range(3):
         weighted = terms * weights[:, None]

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from catalog_gen.style import general, studio
-from catalog_gen.style.ground import Floats, Mask, estimate_ground
+from catalog_gen.style.ground import Floats, Ground, Mask, estimate_ground
 from catalog_gen.style.unmix import soften
 
 
@@ -17,9 +17,9 @@ from catalog_gen.style.unmix import soften
 class Cutout:
     """A product without its ground.
 
-    rgb: (H, W, 3) float32 in [0, 1], the product's own colours, also in its soft edges; alpha: (H, W) float32 in [0, 1];
-    kind: what ground it stood on; fault: empty, or why no product could be told from it; box: left, top, right, bottom
-    in pixels of where alpha is over 0.5, all 0 when nowhere.
+    rgb: (H, W, 3) float32 in [0, 1], the product's own colours, also in its soft edges; alpha: (H, W) float32 in
+    [0, 1]; kind: what ground it stood on; fault: empty, or why no product could be told from it; box: left, top, right,
+    bottom in pixels of where alpha is over 0.5, all 0 when nowhere.
     """
 
     rgb: Floats
@@ -37,22 +37,24 @@ _LEAST, _MOST = 0.0015, 0.97  # of the picture: how much of it a product covers
 def cut_out(photo: Image.Image) -> Cutout:
     """Return the product of `photo` (RGB, any size).
 
-    On a plain ground, of any colour and unevenly lit, edges are soft and holes are open; anything else is cut out by what
-    is unlike the picture's border, less surely. Glass keeps what shows through it: from one photo nobody can tell pale
-    glass from pale paint. `fault` is set, and alpha is the best guess, where no product can be told.
+    On a plain ground, of any colour and unevenly lit, edges are soft and holes are open; anything else is cut out by
+    what is unlike the picture's border, less surely. Glass keeps what shows through it: from one photo nobody can
+    tell pale glass from pale paint. `fault` is set, and alpha is the best guess, where no product can be told.
     """
-    rgb = np.asarray(photo.convert("RGB"), dtype=np.float32) / 255
-    ground = estimate_ground(_reduced(photo, studio.SIDE))
+    photo = photo.convert("RGB")
+    rgb = np.asarray(photo, dtype=np.float32) / np.float32(255)
+    small = _reduced(photo, studio.SIDE)
+    ground = estimate_ground(small)
     if ground.share >= _SHOWN and ground.noise <= _PLAIN:
-        return _from_studio(photo, rgb)
+        return _from_studio(photo, rgb, small, ground)
     return _from_anywhere(photo, rgb)
 
 
-def _from_studio(photo: Image.Image, rgb: Floats) -> Cutout:
-    small = _reduced(photo, studio.SIDE)
-    mask = _enlarged(studio.product_mask(small, estimate_ground(small)), photo.size)
+def _from_studio(photo: Image.Image, rgb: Floats, small: Floats, ground: Ground) -> Cutout:
+    mask = _enlarged(studio.product_mask(small, ground), photo.size)
     scale = max(1.0, max(photo.size) / studio.SIDE)
-    alpha, colours = soften(rgb, estimate_ground(rgb).colour, mask, scale)
+    behind = ground.colour if small.shape == rgb.shape else estimate_ground(rgb).colour
+    alpha, colours = soften(rgb, behind, mask, scale)
     share, fault = float(alpha.mean()), ""
     if share < _LEAST:
         fault = "nothing but plain ground"
@@ -73,7 +75,7 @@ def _reduced(photo: Image.Image, side: int) -> Floats:
     factor = max(1.0, max(photo.size) / side)
     size = (max(1, round(photo.width / factor)), max(1, round(photo.height / factor)))
     small = photo if factor == 1.0 else photo.resize(size, Image.Resampling.BOX)
-    return np.asarray(small, dtype=np.float32) / 255
+    return np.asarray(small, dtype=np.float32) / np.float32(255)
 
 
 def _enlarged(mask: Mask, size: tuple[int, int]) -> Mask:

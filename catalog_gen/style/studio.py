@@ -1,8 +1,8 @@
 """Where the product is on a studio's ground: a hard mask, told from how far each pixel's colour lies from the ground.
 
 What lies far is product. What lies at the ground's own colour is ground if it hangs together with the border through
-gaps wide enough, or if the product closes it in with plain edges (between arm and body, in a bag's handle), and product if
-only pale edges do (white cloth on white). What darkens softly under the product is its shadow.
+gaps wide enough, or if the product closes it in with plain edges (between arm and body, in a bag's handle), and product
+if only pale edges do (white cloth on white). What darkens softly under the product is its shadow.
 All lengths are pixels of a picture whose longer side is about `SIDE`.
 """
 
@@ -25,8 +25,9 @@ _GAP = 4  # px: ground that is nowhere twice this wide is not ground's only way 
 _PLAIN = 0.12  # an edge of the product this far from the ground is no white cloth's
 _EXACT = 0.6 / 255  # the middle of a hole shows the ground itself; white paint is seldom that white
 _FRAMED = 0.92  # of its rim: what edges this plain frame is seldom cloth, and need not be as exact
-_LENIENCE = 0.9 / 255
+_LENIENCE = 1.3 / 255
 _NOOK = 160  # px: a piece of the outside cut off by noise is no larger
+_PANEL = 300  # px: smaller white parts between plain edges are holes sooner than cloth
 _SMALL = 0.12  # of the picture: jewellery and shoes, that throw shadows to any side
 _DARK = 0.05  # a shadow is at least this dark somewhere
 _SPECK = 0.08  # a part that is nowhere further from the ground is noise
@@ -47,7 +48,7 @@ def product_mask(rgb: Floats, ground: Ground) -> Mask:
     least = max(_PALE, 3.5 * ground.noise)
     wide, _ = _drawn(distance, np.maximum(least, np.maximum(_FEW[0] * near, _FEW[1] * far)), apart, ground.noise)
     tight, holes = _drawn(distance, np.maximum(least, np.maximum(_MANY[0] * near, _MANY[1] * far)), apart, ground.noise)
-    mask = tight | _broad(wide & ~tight & ~holes, tight)
+    mask = tight | _broad(wide & ~tight & ~_doubly(holes, wide), tight)
     outside = joined_to_border(~mask)
     shadow = _shadow(mask, outside, rgb, ground, distance)
     return _without_specks(_without_scraps(mask & ~shadow, shadow), distance)
@@ -62,19 +63,32 @@ def _drawn(distance: Floats, doubt: Floats, apart: Floats, noise: float) -> tupl
     return ~(reached | holes), holes
 
 
+def _doubly(holes: Mask, wide: Mask) -> Mask:
+    """Return the `holes` but those that are large and, for faint signs, mostly product: panels of white cloth."""
+    labels, count = ndimage.label(holes)
+    if not count:
+        return holes
+    index = np.arange(1, count + 1)
+    size, cloth = ndimage.sum_labels(holes, labels, index), ndimage.mean(wide, labels, index)
+    kept: Mask = np.concatenate([[False], (cloth <= 0.5) | (size <= _PANEL)])[labels]
+    return kept
+
+
 def _broad(added: Mask, product: Mask) -> Mask:
     """Return the parts of `added` that are as wide as cloth, or that the product closes in."""
     wide = added & (ndimage.distance_transform_edt(added | product) > _FRINGE)
     core = wide & (ndimage.distance_transform_edt(added) > _FRINGE)
     kept = ndimage.binary_dilation(core, _SQUARE, iterations=_FRINGE) & added
-    return kept | (added & ~joined_to_border(~(product | kept)))
+    broad: Mask = kept | (added & ~joined_to_border(~(product | kept)))
+    return broad
 
 
 def _ragged(mask: Mask, distance: Floats, doubt: Floats) -> Mask:
     """Return the pale pixels of `mask` that are too thin to be cloth: noise beside an edge."""
     pale = mask & (distance <= 2 * doubt)
     solid = ndimage.binary_dilation(ndimage.binary_erosion(mask, _SQUARE, iterations=2), _SQUARE, iterations=2)
-    return pale & ~solid
+    ragged: Mask = pale & ~solid
+    return ragged
 
 
 def _true_ground(like_ground: Mask, apart: Floats, noise: float) -> tuple[Mask, Mask]:
@@ -122,15 +136,18 @@ def _shadow(mask: Mask, outside: Mask, rgb: Floats, ground: Ground, distance: Fl
     slope = np.hypot(ndimage.sobel(smooth, 0), ndimage.sobel(smooth, 1)) / 8
     darker = (ground.colour - rgb).min(axis=-1)
     neutral = distance - darker <= 0.02 + 0.15 * distance
-    soft = mask & neutral & (distance < 0.45) & (slope < 0.01 + 0.07 * distance)
+    soft = mask & neutral & (distance < 0.45) & (slope < 0.01 + 0.09 * distance)
     if mask.mean() > _SMALL:  # cloth shades as softly as a shadow does: only around the foot
         soft[: rows[0] + round(0.6 * (rows[-1] - rows[0]))] = False
     start = outside & ndimage.binary_dilation(soft, _CROSS)
     grown = ndimage.binary_propagation(start, _CROSS, mask=soft | start) & mask
     grown = ndimage.binary_opening(grown, _SQUARE)  # thin and pale is a wire in the light, no shadow
     labels, count = ndimage.label(grown)
-    dark = np.concatenate([[False], ndimage.maximum(smooth, labels, np.arange(1, count + 1)) >= _DARK])
-    return dark[labels] if count else grown
+    if not count:
+        return np.zeros_like(mask)
+    dark = ndimage.maximum(smooth, labels, np.arange(1, count + 1)) >= _DARK
+    found: Mask = np.concatenate([[False], dark])[labels]
+    return found
 
 
 def _without_scraps(mask: Mask, shadow: Mask) -> Mask:
@@ -154,4 +171,5 @@ def _without_specks(mask: Mask, distance: Floats) -> Mask:
     size = ndimage.sum_labels(mask, labels, index)
     strength = ndimage.maximum(distance, labels, index)
     kept = (size >= 5) & ((strength >= _SPECK) | (size >= 0.02 * mask.size))
-    return np.concatenate([[False], kept])[labels]
+    found: Mask = np.concatenate([[False], kept])[labels]
+    return found

@@ -7,6 +7,7 @@ alpha is where the pixel lies between them (the known-background case of arXiv 2
 from __future__ import annotations
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 
 from catalog_gen.style.ground import Floats, Mask, largest
@@ -54,15 +55,36 @@ def _own_colours(rgb: Floats, ground: Floats, mask: Mask, depth: Floats, scale: 
     strongest = ndimage.maximum_filter(distance, 2 * round(1.5 * scale) + 1)
     rim = np.where(mask, (distance / np.maximum(strongest, 1e-3)) ** 8, 0)
     weight = np.where(mask & (depth >= 2.6), 1.0, 0.003 * rim).astype(np.float32)
-    total = np.zeros_like(weight)
-    summed = np.zeros_like(rgb)
+    step = max(1, int(scale))  # so smooth a field needs no more pixels
+    layers = np.concatenate([weight[..., None], weight[..., None] * rgb], axis=-1)
+    coarse = _averaged(layers, step)
+    spread = np.zeros_like(coarse)
     for sigma, share in ((1.2, 1.0), (4.0, 1e-3)):  # near ones first, far ones where there are none
-        total += share * ndimage.gaussian_filter(weight, sigma * scale, truncate=3)
-        for channel in range(3):
-            spread = ndimage.gaussian_filter(weight * rgb[..., channel], sigma * scale, truncate=3)
-            summed[..., channel] += share * spread
-    own: Floats = np.where(total[..., None] > 1e-12, summed / np.maximum(total, 1e-12)[..., None], rgb)
-    return np.clip(own, 0, 1)
+        blur = (sigma * scale / step, sigma * scale / step, 0)
+        spread += share * ndimage.gaussian_filter(coarse, blur, truncate=3)
+    known = spread[..., :1] > 1e-12
+    means = np.where(known, spread[..., 1:] / np.maximum(spread[..., :1], 1e-12), _averaged(rgb, step))
+    return np.asarray(np.clip(_stretched(means, step, rgb.shape), 0, 1), np.float32)
+
+
+def _averaged(picture: Floats, step: int) -> Floats:
+    """Return the means of `picture` (H, W, C) over squares of `step` pixels; those at the far edges are completed."""
+    if step == 1:
+        return picture
+    height, width, depth = picture.shape
+    padded = np.pad(picture, ((0, -height % step), (0, -width % step), (0, 0)), mode="edge")
+    means: Floats = padded.reshape(padded.shape[0] // step, step, -1, step, depth).mean(axis=(1, 3))
+    return means
+
+
+def _stretched(picture: Floats, step: int, shape: tuple[int, ...]) -> Floats:
+    """Return `picture` (h, w, 3) at `step` times its size, cut to `shape`."""
+    if step == 1:
+        return picture
+    size = (picture.shape[1] * step, picture.shape[0] * step)
+    planes = [Image.fromarray(np.ascontiguousarray(picture[..., k], np.float32)) for k in range(3)]
+    wide = [np.asarray(plane.resize(size, Image.Resampling.BILINEAR)) for plane in planes]
+    return np.stack(wide, axis=-1)[: shape[0], : shape[1]]
 
 
 def _alpha(rgb: Floats, ground: Floats, own: Floats, depth: Floats) -> Floats:
@@ -73,11 +95,11 @@ def _alpha(rgb: Floats, ground: Floats, own: Floats, depth: Floats) -> Floats:
     by_depth = np.clip(depth - 0.5, 0, 1)
     telling = length / (length + _TELLING**2)
     alpha = telling * by_colour + (1 - telling) * by_depth
-    return np.clip(np.maximum(alpha, (depth - 1.5) / 2), 0, 1)
+    return np.asarray(np.clip(np.maximum(alpha, (depth - 1.5) / 2), 0, 1), np.float32)
 
 
 def _foreground(rgb: Floats, ground: Floats, own: Floats, alpha: Floats) -> Floats:
-    """Return (N, 3): the product's colours that with `alpha` (N,) give `rgb` on `ground`, held near `own` where it is small."""
+    """Return (N, 3): the colours that with `alpha` (N,) give `rgb` on `ground`, near `own` where alpha is small."""
     a = alpha[:, None]
     unexplained = rgb - a * own - (1 - a) * ground
-    return np.clip(own + a * unexplained / (a * a + 0.3 * (1 - a) ** 2 + 1e-6), 0, 1)
+    return np.asarray(np.clip(own + a * unexplained / (a * a + 0.3 * (1 - a) ** 2 + 1e-6), 0, 1), np.float32)
