@@ -28,6 +28,7 @@ _FRAMED = 0.92  # of its rim: what edges this plain frame is seldom cloth, and n
 _LENIENCE = 1.3 / 255
 _NOOK = 160  # px: a piece of the outside cut off by noise is no larger
 _PANEL = 300  # px: smaller white parts between plain edges are holes sooner than cloth
+_PATTERN = 3  # a large product with more small holes than that has none: they are white checks or letters
 _SMALL = 0.12  # of the picture: jewellery and shoes, that throw shadows to any side
 _DARK = 0.05  # a shadow is at least this dark somewhere
 _SPECK = 0.08  # a part that is nowhere further from the ground is noise
@@ -109,6 +110,8 @@ def _true_ground(like_ground: Mask, apart: Floats, noise: float) -> tuple[Mask, 
     level = _middle_level(labels, count, apart) - noise
     beside = ndimage.sum_labels(ndimage.binary_dilation(reached, _CROSS), labels, index) > 0
     hole = ((plain >= 0.6) & (level <= 0)) | ((plain >= _FRAMED) & (level <= _LENIENCE))
+    if like_ground.mean() < 1 - _SMALL and (hole & (size <= _PANEL)).sum() > _PATTERN:
+        hole &= size > _PANEL
     nook = beside & (size <= _NOOK)
     holes = np.concatenate([[False], hole])[labels]
     return reached | np.concatenate([[False], nook & ~hole])[labels], holes

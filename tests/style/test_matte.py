@@ -124,6 +124,15 @@ def test_blown_out_cloth_is_closed_by_its_outline() -> None:
     assert np.minimum(found.alpha, whole).sum() / np.maximum(found.alpha, whole).sum() > 0.95
 
 
+def test_white_checks_are_no_holes() -> None:
+    alpha = true_alpha(shirt)
+    checks = true_alpha(lambda pen: [pen.rectangle((x, y, x + 36, y + 36), fill=255) for x in (250, 320, 390)
+                                     for y in (380, 460, 540, 620)])  # fmt: skip
+    printed = RED + checks[..., None] * (WHITE - RED)
+    found = cut_out(on_ground(alpha, printed, WHITE, quality=90))
+    assert found.alpha[(checks > 0) & (alpha == 1)].min() > 0.95
+
+
 def test_a_cast_shadow_is_not_the_product() -> None:
     alpha = true_alpha(lambda pen: pen.rounded_rectangle((140, 420, 540, 600), 60, fill=255))
     cast = true_alpha(lambda pen: pen.ellipse((130, 570, 580, 660), fill=255))
