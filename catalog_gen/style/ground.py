@@ -1,0 +1,130 @@
+"""The ground a product was photographed on: its colour at every pixel, and how plain it is.
+
+A studio's ground is one colour, or one colour under uneven light: a polynomial of second degree in x and y describes
+it, also where the product hides it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+_SIDE = 128  # px: light varies slowly, so its model is fitted on a small picture
+_FIRST_REACH = 0.06  # how far from the commonest colour of the border the first ground may lie, of 1
+_REACH = 0.012  # how far from the model ground may lie at least: three grey levels, what JPEG leaves
+_FITS = 4
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as JPEG does
+_QUANTUM = 0.0012  # the noise of a ground that has none: a third of a grey level
+
+
+@dataclass(frozen=True)
+class Ground:
+    """colour: (H, W, 3) float32 in [0, 1]; noise: its standard deviation; share: the part of the border it shows in."""
+
+    colour: Floats
+    noise: float
+    share: float
+
+    def distance(self, rgb: Floats) -> Floats:
+        """Return (H, W): how far each pixel lies from the ground, 0 to 1: in lightness, or half as far in colour.
+
+        JPEG keeps colour at half the size and coarser, so that it bleeds two blocks wide over a product's edge.
+        """
+        apart = rgb - self.colour
+        lightness = np.abs(apart @ _LUMA)
+        further: Floats = np.maximum(lightness, 0.5 * largest(np.abs(apart)))
+        return further
+
+
+def estimate_ground(rgb: Floats) -> Ground:
+    """Return the ground of `rgb` (H, W, 3) in [0, 1], told from the picture's border.
+
+    The commonest colour of the border starts it; what lies near and hangs together with the border refines it.
+    """
+    height, width = rgb.shape[:2]
+    small = _reduced(rgb)
+    terms = _terms(*small.shape[:2])
+    colour: npt.NDArray[Any] = np.broadcast_to(_commonest(_border(small)), small.shape)
+    reach, share, noise = _FIRST_REACH, 0.0, _QUANTUM
+    coefficients = np.zeros((6, 3))
+    coefficients[0] = colour[0, 0]
+    for number in range(_FITS):
+        apart = largest(np.abs(small - colour))
+        shown = joined_to_border(apart <= reach)
+        share = float(_border(shown).mean())
+        if shown.sum() < 8:
+            break
+        kept = 3 if number < 2 else 6  # a plane first: a curved one would bend towards a pale product
+        coefficients = np.zeros((6, 3))
+        coefficients[:kept] = _robust_fit(terms[shown][:, :kept], small[shown])
+        colour = terms @ coefficients
+        noise = max(_QUANTUM, 1.4826 * float(np.median(largest(np.abs(small[shown] - colour[shown])))))
+        reach = max(_REACH, 4 * noise)
+    if np.abs(coefficients[1:]).max() < 0.5 / 255:  # one colour, as most are: cheaper, and exact
+        full = np.broadcast_to(coefficients[0].astype(np.float32), rgb.shape)
+    else:
+        full = (_terms(height, width).astype(np.float32) @ coefficients.astype(np.float32)).astype(np.float32)
+    return Ground(np.clip(full, 0, 1), noise, share)
+
+
+def largest(colours: Floats) -> Floats:
+    """Return (...): the largest channel of (..., 3), several times as fast as numpy's maximum over a short axis."""
+    found: Floats = np.maximum(np.maximum(colours[..., 0], colours[..., 1]), colours[..., 2])
+    return found
+
+
+def joined_to_border(mask: Mask) -> Mask:
+    """Return the parts of `mask` that reach the picture's edge."""
+    labels, count = ndimage.label(mask)
+    reaching = np.zeros(count + 1, bool)
+    reaching[_border(labels)] = True
+    reaching[0] = False
+    joined: Mask = reaching[labels]
+    return joined
+
+
+def _reduced(rgb: Floats) -> Floats:
+    step = max(1, round(max(rgb.shape[:2]) / _SIDE))
+    return rgb[step // 2 :: step, step // 2 :: step] if min(rgb.shape[:2]) >= 2 * step else rgb
+
+
+def _border(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    sides = (picture[0], picture[-1], picture[1:-1, 0], picture[1:-1, -1])
+    return np.concatenate(sides)
+
+
+def _commonest(colours: Floats) -> Floats:
+    """Return the mean of the fullest cell of colours (N, 3), and of what lies near it."""
+    cells = np.round(colours * 24).astype(np.int64)
+    values, counts = np.unique(cells @ np.array([10000, 100, 1]), return_counts=True)
+    fullest = int(values[counts.argmax()])
+    centre = np.array([fullest // 10000, fullest // 100 % 100, fullest % 100]) / 24
+    near = np.abs(colours - centre).max(axis=1) <= _FIRST_REACH
+    return np.asarray(np.median(colours[near], axis=0), np.float32)
+
+
+def _terms(height: int, width: int) -> npt.NDArray[np.float64]:
+    """Return (H, W, 6): 1, x, y, x^2, xy, y^2, with x and y in [-1, 1]."""
+    y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
+    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
+
+
+def _robust_fit(terms: npt.NDArray[np.float64], colours: Floats) -> npt.NDArray[np.float64]:
+    """Return (K, 3): the polynomial nearest to `colours` by absolute differences (iteratively reweighted squares)."""
+    weights: npt.NDArray[Any] = np.ones(len(terms))
+    solved = np.zeros((terms.shape[1], 3))
+    for _ in range(3):
+        weighted = terms * weights[:, None]
+        normal = weighted.T @ terms + 1e-6 * len(terms) * np.diag([0.0] + [1.0] * (terms.shape[1] - 1))
+        solved = np.linalg.solve(normal, weighted.T @ colours)
+        residual = largest(np.abs(terms @ solved - colours).astype(np.float32))
+        weights = 1 / np.maximum(residual, _QUANTUM)
+        weights /= weights.max()
+    return solved

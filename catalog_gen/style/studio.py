@@ -1,0 +1,178 @@
+"""Where the product is on a studio's ground: a hard mask, told from how far each pixel's colour lies from the ground.
+
+What lies far is product. What lies at the ground's own colour is ground if it hangs together with the border through
+gaps wide enough, or if the product closes it in with plain edges (between arm and body, in a bag's handle), and product
+if only pale edges do (white cloth on white). What darkens softly under the product is its shadow.
+All lengths are pixels of a picture whose longer side is about `SIDE`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from catalog_gen.style.ground import Floats, Ground, Mask, joined_to_border, largest
+
+SIDE = 224
+
+_PALE = 1.3 / 255  # nearer than this to a ground without noise, nothing can be told from JPEG's own
+_BLOCK = 7  # px: a JPEG block's reach; colour, kept at half the size, reaches two
+_FEW = (0.025, 0.008)  # of the contrast of an edge, beside it and two blocks away: more than JPEG mostly leaves there
+_MANY = (0.04, 0.02)  # more than it ever leaves (quality 75 and up)
+_FRINGE = 5  # px: noise round an edge is less than twice as wide, cloth is wider
+_GAP = 4  # px: ground that is nowhere twice this wide is not ground's only way in
+_PLAIN = 0.12  # an edge of the product this far from the ground is no white cloth's
+_EXACT = 0.6 / 255  # the middle of a hole shows the ground itself; white paint is seldom that white
+_FRAMED = 0.92  # of its rim: what edges this plain frame is seldom cloth, and need not be as exact
+_LENIENCE = 1.3 / 255
+_NOOK = 160  # px: a piece of the outside cut off by noise is no larger
+_PANEL = 300  # px: smaller white parts between plain edges are holes sooner than cloth
+_PATTERN = 3  # a large product with more small holes than that has none: they are white checks or letters
+_SMALL = 0.12  # of the picture: jewellery and shoes, that throw shadows to any side
+_DARK = 0.05  # a shadow is at least this dark somewhere
+_SPECK = 0.08  # a part that is nowhere further from the ground is noise
+_CROSS = ndimage.generate_binary_structure(2, 1)
+_SQUARE = ndimage.generate_binary_structure(2, 2)
+
+
+def product_mask(rgb: Floats, ground: Ground) -> Mask:
+    """Return (H, W): the product's pixels, those that it only covers in part counted in.
+
+    Drawn twice: once believing faint signs, which finds white cloth whole and noise with it, once disbelieving them. Of
+    what only the first finds, what is as wide as cloth is kept.
+    """
+    distance = ground.distance(rgb)
+    apart = rgb - ground.colour
+    near = ndimage.maximum_filter(largest(np.abs(apart)), 2 * _BLOCK + 1)
+    far = ndimage.maximum_filter(near, 2 * _BLOCK + 3)
+    least = max(_PALE, 3.5 * ground.noise)
+    wide, _ = _drawn(distance, np.maximum(least, np.maximum(_FEW[0] * near, _FEW[1] * far)), apart, ground.noise)
+    tight, holes = _drawn(distance, np.maximum(least, np.maximum(_MANY[0] * near, _MANY[1] * far)), apart, ground.noise)
+    mask = tight | _broad(wide & ~tight & ~_doubly(holes, wide), tight)
+    outside = joined_to_border(~mask)
+    shadow = _shadow(mask, outside, rgb, ground, distance)
+    return _without_specks(_without_scraps(mask & ~shadow, shadow), distance)
+
+
+def _drawn(distance: Floats, doubt: Floats, apart: Floats, noise: float) -> tuple[Mask, Mask]:
+    """Return the product as it is when nothing within `doubt` of the ground counts, and its holes."""
+    votes = ndimage.uniform_filter((distance > doubt).astype(np.float32), 5, mode="nearest")
+    like_ground = (votes <= 0.5) & (distance <= 2 * doubt)
+    like_ground |= _ragged(~like_ground, distance, doubt)
+    reached, holes = _true_ground(like_ground, apart, noise)
+    return ~(reached | holes), holes
+
+
+def _doubly(holes: Mask, wide: Mask) -> Mask:
+    """Return the `holes` but those that are large and, for faint signs, mostly product: panels of white cloth."""
+    labels, count = ndimage.label(holes)
+    if not count:
+        return holes
+    index = np.arange(1, count + 1)
+    size, cloth = ndimage.sum_labels(holes, labels, index), ndimage.mean(wide, labels, index)
+    kept: Mask = np.concatenate([[False], (cloth <= 0.5) | (size <= _PANEL)])[labels]
+    return kept
+
+
+def _broad(added: Mask, product: Mask) -> Mask:
+    """Return the parts of `added` that are as wide as cloth, or that the product closes in."""
+    wide = added & (ndimage.distance_transform_edt(added | product) > _FRINGE)
+    core = wide & (ndimage.distance_transform_edt(added) > _FRINGE)
+    kept = ndimage.binary_dilation(core, _SQUARE, iterations=_FRINGE) & added
+    broad: Mask = kept | (added & ~joined_to_border(~(product | kept)))
+    return broad
+
+
+def _ragged(mask: Mask, distance: Floats, doubt: Floats) -> Mask:
+    """Return the pale pixels of `mask` that are too thin to be cloth: noise beside an edge."""
+    pale = mask & (distance <= 2 * doubt)
+    solid = ndimage.binary_dilation(ndimage.binary_erosion(mask, _SQUARE, iterations=2), _SQUARE, iterations=2)
+    ragged: Mask = pale & ~solid
+    return ragged
+
+
+def _true_ground(like_ground: Mask, apart: Floats, noise: float) -> tuple[Mask, Mask]:
+    """Return two parts of `like_ground`: what the border reaches, nooks and all, and the product's holes."""
+    open_part = ndimage.binary_erosion(like_ground, _CROSS, iterations=_GAP, border_value=1)
+    core = joined_to_border(open_part)
+    reached = ndimage.binary_dilation(core, _CROSS, iterations=_GAP + 1) & like_ground
+    labels, count = ndimage.label(like_ground & ~reached)
+    if not count:
+        return reached, np.zeros_like(reached)
+    index = np.arange(1, count + 1)
+    rim = ndimage.grey_dilation(labels, footprint=_CROSS)
+    rim[like_ground] = 0
+    nearby = ndimage.maximum_filter(largest(np.abs(apart)), 7)
+    edge = np.maximum(ndimage.sum_labels(rim > 0, rim, index), 1)
+    plain = ndimage.sum_labels(nearby > _PLAIN, rim, index) / edge
+    size = ndimage.sum_labels(like_ground, labels, index)
+    level = _middle_level(labels, count, apart) - noise
+    beside = ndimage.sum_labels(ndimage.binary_dilation(reached, _CROSS), labels, index) > 0
+    hole = ((plain >= 0.6) & (level <= 0)) | ((plain >= _FRAMED) & (level <= _LENIENCE))
+    if like_ground.mean() < 1 - _SMALL and (hole & (size <= _PANEL)).sum() > _PATTERN:
+        hole &= size > _PANEL
+    nook = beside & (size <= _NOOK)
+    holes = np.concatenate([[False], hole])[labels]
+    return reached | np.concatenate([[False], nook & ~hole])[labels], holes
+
+
+def _middle_level(labels: npt.NDArray[np.int32], count: int, apart: Floats) -> npt.NDArray[np.float64]:
+    """Return (count,): how far the middle of each labelled part lies from the ground, beyond what its width excuses.
+
+    Of the mean difference, as noise has both signs. In a narrow hole JPEG's noise reaches everywhere.
+    """
+    index = np.arange(1, count + 1)
+    depth = ndimage.distance_transform_edt(labels > 0)
+    deepest = np.concatenate([[0.0], ndimage.maximum(depth, labels, index)])
+    middle = labels * (depth >= 0.5 * deepest[labels])
+    level = np.max([np.abs(ndimage.mean(apart[..., channel], middle, index)) for channel in range(3)], axis=0)
+    return np.asarray(level - _EXACT * (1 + 16 / deepest[1:] ** 1.5))
+
+
+def _shadow(mask: Mask, outside: Mask, rgb: Floats, ground: Ground, distance: Floats) -> Mask:
+    """Return the pixels of `mask` that are a cast shadow or a reflection: soft darkness around the product's foot."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    if not len(rows):
+        return np.zeros_like(mask)
+    smooth = ndimage.gaussian_filter(distance, 0.8)
+    slope = np.hypot(ndimage.sobel(smooth, 0), ndimage.sobel(smooth, 1)) / 8
+    darker = (ground.colour - rgb).min(axis=-1)
+    neutral = distance - darker <= 0.02 + 0.15 * distance
+    soft = mask & neutral & (distance < 0.45) & (slope < 0.01 + 0.09 * distance)
+    if mask.mean() > _SMALL:  # cloth shades as softly as a shadow does: only around the foot
+        soft[: rows[0] + round(0.6 * (rows[-1] - rows[0]))] = False
+    start = outside & ndimage.binary_dilation(soft, _CROSS)
+    grown = ndimage.binary_propagation(start, _CROSS, mask=soft | start) & mask
+    grown = ndimage.binary_opening(grown, _SQUARE)  # thin and pale is a wire in the light, no shadow
+    labels, count = ndimage.label(grown)
+    if not count:
+        return np.zeros_like(mask)
+    dark = ndimage.maximum(smooth, labels, np.arange(1, count + 1)) >= _DARK
+    found: Mask = np.concatenate([[False], dark])[labels]
+    return found
+
+
+def _without_scraps(mask: Mask, shadow: Mask) -> Mask:
+    """Return `mask` without the thin scraps that a shadow's own rim leaves."""
+    if not shadow.any():
+        return mask
+    solid = ndimage.binary_opening(mask, _SQUARE, iterations=2)
+    labels, count = ndimage.label(mask & ~ndimage.binary_dilation(solid, _CROSS), _SQUARE)
+    touching = np.zeros(count + 1, bool)
+    touching[labels[ndimage.binary_dilation(shadow, _SQUARE)]] = True
+    touching[0] = False
+    kept: Mask = mask & ~touching[labels]
+    return kept
+
+
+def _without_specks(mask: Mask, distance: Floats) -> Mask:
+    labels, count = ndimage.label(mask, np.ones((3, 3)))
+    if not count:
+        return mask
+    index = np.arange(1, count + 1)
+    size = ndimage.sum_labels(mask, labels, index)
+    strength = ndimage.maximum(distance, labels, index)
+    kept = (size >= 5) & ((strength >= _SPECK) | (size >= 0.02 * mask.size))
+    found: Mask = np.concatenate([[False], kept])[labels]
+    return found
