@@ -16,6 +16,7 @@ from torch import Tensor
 QUANTILES = 65
 ROTATIONS = 4
 LARGEST_GAIN = 4.0  # no contrast is stretched more than this: a flat ground must not become its noise, enlarged
+STEEPEST = 2.0  # the same for the sliced maps, which come after
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def transport_gaussian(colours: Tensor, palette: Palette, seen: Tensor, weight: 
     covariance, as far as LARGEST_GAIN lets it."""
     mean, covariance = gaussian_of(seen, weight)
     matrix = monge_kantorovich(covariance, palette.covariance, LARGEST_GAIN)
-    return torch.baddbmm(palette.mean - matrix @ mean, matrix, colours)
+    return torch.bmm(matrix, colours).add_(palette.mean - matrix @ mean)
 
 
 def transport_sliced(colours: Tensor, palette: Palette, seen: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -120,12 +121,12 @@ def quantiles_of(values: Tensor, weight: Tensor | None = None) -> Tensor:
 def _remap(values: Tensor, found: Tensor, wanted: Tensor) -> Tensor:
     """Return values (B, 3, N) through the piecewise linear, rising maps found -> wanted (B, 3, QUANTILES).
 
-    Beyond the ends they shift as the ends do. Where a map would be steeper than LARGEST_GAIN it rises by that, and is
+    Beyond the ends they shift as the ends do. Where a map would be steeper than STEEPEST it rises by that, and is
     then set to the wanted mean.
     """
     wanted = wanted.expand_as(found)
     gaps = found.diff(dim=2)
-    rises = torch.minimum(wanted.diff(dim=2), gaps * LARGEST_GAIN)
+    rises = torch.minimum(wanted.diff(dim=2), gaps * STEEPEST)
     reached = torch.cat([torch.zeros_like(found[..., :1]), rises.cumsum(2)], 2)
     reached = reached + (wanted - reached).mean(2, keepdim=True)
     slopes = rises / gaps.clamp_min(1e-9)

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+_CHOICE = 24  # patches tried for each place of a texture
+
 
 def shrink(images: Tensor) -> Tensor:
     """Return (B, C, ceil(H/2), ceil(W/2)): each pixel the mean of its four, or of those there are at an odd edge."""
@@ -39,53 +41,56 @@ def fill(images: Tensor, valid: Tensor) -> Tensor:
 
     Pull-push interpolation (Gortler et al. 1996). Invalid pixels have no influence; with none valid it is all zero.
     """
-    held = torch.cat([images * valid, valid], 1)
-    return _pull_push(held)[:, :-1]
+    known = images * valid
+    if max(images.shape[-2:]) == 1:
+        return known
+    share = shrink(valid)
+    coarse = shrink(known) / share.clamp_min(1e-12)
+    if bool((share == 0).any()):  # a cell with nothing in it asks further out
+        coarse = fill(coarse, (share > 0).to(valid.dtype))
+    return known.addcmul_(enlarge(coarse, images), 1 - valid)
 
 
-def _pull_push(held: Tensor) -> Tensor:
-    """Fill (B, C + 1, H, W), the last plane the validity and the others already multiplied by it."""
-    valid = held[:, -1:]
-    if max(held.shape[-2:]) == 1:
-        return held / valid.clamp_min(1e-12)
-    coarse = shrink(held)
-    share = coarse[:, -1:]
-    coarse = torch.where(share > 0, coarse / share.clamp_min(1e-12), coarse)
-    if bool((share == 0).any()):  # a cell with nothing in it: ask further out
-        known = (share > 0).to(held.dtype)
-        coarse = torch.where(share > 0, coarse, _pull_push(coarse * known))
-    return torch.where(valid > 0, held, enlarge(coarse, held))
+def more_of(texture: Tensor, size: tuple[int, int], seed: int) -> Tensor:
+    """Return a texture (1, C, *size) that looks like (1, C, h, w), of mean zero: a cut of it where it is large enough.
 
-
-def more_of(texture: Tensor, size: tuple[int, int], patch: int, seed: int) -> Tensor:
-    """Return a texture (1, C, *size) that looks like (1, C, h, w), of mean zero, and never repeats in rows.
-
-    Random patches side by side, joined by weights whose squares sum to one, so that seams keep the contrast
-    (by-example noise, Heitz and Neyret 2018). A texture smaller than a patch is mirrored.
+    Where it is not, patches side by side, each that of a few random ones which best continues its neighbours (Efros
+    and Freeman 2001), joined by weights whose squares sum to one, so that seams keep the contrast (by-example noise,
+    Heitz and Neyret 2018).
     """
-    texture = _mirrored(texture, patch)
     generator = torch.Generator().manual_seed(seed)
-    step = max(1, patch * 2 // 3)
-    ramp = torch.linspace(0, 1, patch - step + 2)[1:-1].to(texture)
-    edge = torch.cat([ramp, torch.ones(patch - 2 * len(ramp), device=ramp.device), ramp.flip(0)])
-    window = edge[:, None] * edge[None, :]
-    rows, columns = (range(0, side + patch, step) for side in size)
-    out = torch.zeros(1, texture.shape[1], rows[-1] + patch, columns[-1] + patch).to(texture)
+    patch = [whole if own >= whole else max(1, own * 2 // 3) for own, whole in zip(texture.shape[-2:], size, strict=True)]
+    rising = [_window(side).to(texture) for side in patch]
+    window = rising[0][:, None] * rising[1][None, :]
+    starts = [range(0, max(1, whole - side // 3), side - side // 3) for whole, side in zip(size, patch, strict=True)]
+    out = torch.zeros(1, texture.shape[1], starts[0][-1] + patch[0], starts[1][-1] + patch[1]).to(texture)
     power = torch.zeros_like(out[:, :1])
-    for y in rows:
-        for x in columns:
-            top, left = (
-                int(torch.randint(side - patch + 1, (), generator=generator)) for side in texture.shape[-2:]
-            )
-            out[..., y : y + patch, x : x + patch] += window * texture[..., top : top + patch, left : left + patch]
-            power[..., y : y + patch, x : x + patch] += window.square()
-    shift = patch - step  # the first rows have no neighbours above: they are cut off
-    out = out[..., shift : shift + size[0], shift : shift + size[1]]
-    return out / power[..., shift : shift + size[0], shift : shift + size[1]].sqrt()
+    for y in starts[0]:
+        for x in starts[1]:
+            here = (..., slice(y, y + patch[0]), slice(x, x + patch[1]))
+            chosen = _continuing(out[here], power[here], texture, generator)
+            out[here] += window * chosen
+            power[here] += window.square()
+    return (out / power.sqrt())[..., : size[0], : size[1]]
 
 
-def _mirrored(texture: Tensor, least: int) -> Tensor:
-    while min(texture.shape[-2:]) < least:
-        texture = torch.cat([texture, texture.flip(3)], 3)
-        texture = torch.cat([texture, texture.flip(2)], 2)
-    return texture
+def _window(side: int) -> Tensor:
+    seam = side // 3
+    ramp = torch.linspace(0, 1, seam + 2)[1:-1]
+    return torch.cat([ramp, torch.ones(side - 2 * seam), ramp.flip(0)])
+
+
+def _continuing(there: Tensor, power: Tensor, texture: Tensor, generator: torch.Generator) -> Tensor:
+    """Return of a few random patches of `texture` the one nearest to what is `there` already, (1, C, h, w)."""
+    high, wide = there.shape[-2:]
+    thin = (..., slice(None, None, 4), slice(None, None, 4))
+    settled, weight = there[thin] / power[thin].sqrt().clamp_min(1e-6), (power[thin] > 0).to(there)
+    down, across = texture.shape[2] - high + 1, texture.shape[3] - wide + 1
+    found, best = texture[..., :high, :wide], float("inf")
+    for _ in range(_CHOICE):
+        top, left = (int(torch.randint(room, (), generator=generator)) for room in (down, across))
+        one = texture[..., top : top + high, left : left + wide]
+        error = float(((one[thin] - settled).square() * weight).sum())
+        if error < best:
+            found, best = one, error
+    return found

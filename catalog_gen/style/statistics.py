@@ -29,14 +29,15 @@ from catalog_gen.style.features import scene_of
 from catalog_gen.style.pyramid import enlarge, fill, laplacian, more_of, rebuild, shrink
 
 VERSION = 1
-_SAMPLES = 160  # px, the longer side of what palettes are measured on
+_SAMPLES = 96  # px, about the longer side of what a palette is measured on
+_ROUGH = 4  # px, the cells that the last correction of colours is worked out in
 _COARSEST = 16  # px, the shorter side of the base, which keeps the scene's layout
 _LARGEST_GAIN = 3.0  # a texture is raised to this at most: what a style hardly has is no texture of its
 
 
 @dataclass(frozen=True)
 class StatisticsSettings:
-    """How much of the style is taken. texture_scale: the style image's shorter side, in shorter sides of the picture."""
+    """How much of the style is taken. texture_scale: at 1 the style image covers the picture; below, smaller."""
 
     texture: float = 1.0  # share of the style's energy in every band; 0 is colours alone
     texture_scale: float = 1.0
@@ -82,7 +83,7 @@ class StatisticsEngine:
         samples, bases, weights = [], [], []
         for image, weight in look.mixed():
             picture = image.unsqueeze(0).to(self.device)
-            samples.append(palette_of(_seen(picture, picture[:, :1])[0]))
+            samples.append(palette_of(_averaged(picture).flatten(2)))
             base = F.adaptive_avg_pool2d(picture, _COARSEST)
             bases.append(palette_of(base.flatten(2)))
             weights.append(weight)
@@ -97,12 +98,12 @@ class StatisticsEngine:
         scene = scene_of(product)
         stylised = self._scene(fill(content, scene), scene, prepared)
         if bool((scene < 1).any()):
-            stylised = torch.lerp(stylised, _recoloured(content, product, prepared.palette), product)
-        return stylised.clamp(0, 1)
+            stylised.lerp_(_recoloured(content, product, prepared.palette), product)
+        return stylised.clamp_(0, 1)
 
     def _scene(self, content: Tensor, scene: Tensor, prepared: StyleStatistics) -> Tensor:
         """Return the filled content (B, 3, H, W) in the style's palette and texture, as measured where `scene` is 1."""
-        toned = transport_gaussian(content.flatten(2), prepared.base, *_seen(content, scene)).view_as(content)
+        toned = transport_gaussian(content.flatten(2), prepared.base, *_thinned(content, scene)).view_as(content)
         textures = self._textures(prepared, (content.shape[2], content.shape[3]))
         bands, base = laplacian(toned, len(textures))
         share = scene
@@ -110,9 +111,10 @@ class StatisticsEngine:
             bands[index] = self._textured(bands[index], share, texture)
             share = shrink(share)
         textured = rebuild(bands, base)
-        small, weight = _seen(textured, scene)
-        moved = transport_sliced(small, prepared.palette, small, weight)
-        return textured + enlarge((moved - small).unflatten(2, _sample_size(content)), textured)
+        seen, weight = _averaged(textured).flatten(2), _averaged(scene).flatten(2)
+        rough = F.avg_pool2d(textured, _ROUGH, ceil_mode=True, count_include_pad=False)  # colours shift smoothly
+        shift = transport_sliced(rough.flatten(2), prepared.palette, seen, weight).view_as(rough) - rough
+        return enlarge(shift, textured).add_(textured)
 
     def _textured(self, band: Tensor, scene: Tensor, texture: _Band) -> Tensor:
         """Return a band (B, 3, h, w) with the energy that it lacks for the style's, colour by colour, in its texture."""
@@ -122,15 +124,14 @@ class StatisticsEngine:
         lacking = _positive(texture.wanted - found * calm.square())
         matrix = self.settings.texture * monge_kantorovich(texture.own, lacking, _LARGEST_GAIN)
         planes = texture.texture.flatten(2).expand(len(band), -1, -1)
-        return torch.baddbmm(band.flatten(2) * calm, matrix.expand(len(band), -1, -1), planes).view_as(band)
+        return band.mul_(calm.unsqueeze(3)).flatten(2).baddbmm_(matrix.expand(len(band), -1, -1), planes).view_as(band)
 
     def _textures(self, prepared: StyleStatistics, size: tuple[int, int]) -> list[_Band]:
         if size not in prepared.textures:
-            shorter = min(size)
-            levels = max(1, round(math.log2(max(2, shorter / _COARSEST))))
+            levels = max(1, round(math.log2(max(2, min(size) / _COARSEST))))
             mixed: list[_Band] = []
             for image, weight in prepared.look.mixed():
-                style = _shorter_side(image.unsqueeze(0).to(self.device), shorter * self.settings.texture_scale)
+                style = _covering(image.unsqueeze(0).to(self.device), size, self.settings.texture_scale)
                 bands = self._bands_of(style, size, levels)
                 mixed = [_mixed_band(a, b, weight) for a, b in zip(mixed or [None] * levels, bands, strict=True)]
             prepared.textures[size] = mixed
@@ -139,7 +140,7 @@ class StatisticsEngine:
     def _bands_of(self, style: Tensor, size: tuple[int, int], levels: int) -> list[_Band]:
         bands, base = laplacian(style, levels)
         detail = style - rebuild([torch.zeros_like(b) for b in bands], base)
-        texture, _ = laplacian(more_of(detail, size, max(8, min(size) // 2), self.settings.seed), levels)
+        texture, _ = laplacian(more_of(detail, size, self.settings.seed), levels)
         return [
             _Band(made, gaussian_of(made.flatten(2))[1], gaussian_of(band.flatten(2))[1])
             for made, band in zip(texture, bands, strict=True)
@@ -156,32 +157,25 @@ def _mixed_band(mixed: _Band | None, band: _Band, weight: float) -> _Band:
 
 
 def _recoloured(content: Tensor, product: Tensor, palette: Palette) -> Tensor:
-    seen, weight = _seen(content * product, product)
-    seen = seen / weight.clamp_min(1e-6)
-    return transport_gaussian(content.flatten(2), palette, seen, weight).view_as(content)
+    return transport_gaussian(content.flatten(2), palette, *_thinned(content, product)).view_as(content)
 
 
-def _sample_size(images: Tensor) -> tuple[int, int]:
-    scale = min(1.0, _SAMPLES / max(images.shape[-2:]))
-    return max(1, round(images.shape[2] * scale)), max(1, round(images.shape[3] * scale))
+def _averaged(images: Tensor) -> Tensor:
+    """Return the images (B, C, h, w) in cells, few enough for a palette to be measured on: about _SAMPLES a side."""
+    return F.avg_pool2d(images, max(1, max(images.shape[-2:]) // _SAMPLES), ceil_mode=True, count_include_pad=False)
 
 
-def _seen(images: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the images (B, 3, M) and weights (B, 1, M) at the few pixels that palettes are measured on."""
-    size = _sample_size(images)
-    return F.adaptive_avg_pool2d(images, size).flatten(2), F.adaptive_avg_pool2d(weight, size).flatten(2)
+def _thinned(images: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return pixels (B, C, N) and weights (B, 1, N), every so many in each direction: a covariance needs no more."""
+    step = max(1, min(images.shape[-2:]) // (2 * _SAMPLES))
+    return images[..., ::step, ::step].flatten(2), weight[..., ::step, ::step].flatten(2)
 
 
-def _thinned(band: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a band's pixels, every so many in each direction: its covariance needs no more."""
-    step = max(1, min(band.shape[-2:]) // _SAMPLES)
-    return band[..., ::step, ::step].flatten(2), weight[..., ::step, ::step].flatten(2)
-
-
-def _shorter_side(image: Tensor, side: float) -> Tensor:
-    scale = side / min(image.shape[-2:])
-    size = [max(8, round(s * scale)) for s in image.shape[-2:]]
-    return F.interpolate(image, size, mode="bicubic", antialias=scale < 1, align_corners=False)
+def _covering(image: Tensor, size: tuple[int, int], scale: float) -> Tensor:
+    """Return the style image (1, 3, h, w) as large as covers a picture of that size, times `scale`."""
+    scale *= max(whole / own for whole, own in zip(size, image.shape[-2:], strict=True))
+    wanted = [max(8, math.ceil(side * scale - 1e-6)) for side in image.shape[-2:]]
+    return F.interpolate(image, wanted, mode="bicubic", antialias=scale < 1, align_corners=False)
 
 
 def _energy(covariance: Tensor) -> Tensor:
