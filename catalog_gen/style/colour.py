@@ -121,15 +121,17 @@ def quantiles_of(values: Tensor, weight: Tensor | None = None) -> Tensor:
 def _remap(values: Tensor, found: Tensor, wanted: Tensor) -> Tensor:
     """Return values (B, 3, N) through the piecewise linear, rising maps found -> wanted (B, 3, QUANTILES).
 
-    Beyond the ends they shift as the ends do. Where a map would be steeper than STEEPEST it rises by that, and is
-    then set to the wanted mean.
+    Beyond the ends they shift as the ends do. A map's slopes are kept between 1 / STEEPEST and STEEPEST of its overall
+    stretch, which is no more than STEEPEST itself: a style of two flat colours would else tear a gradient at a line.
     """
     wanted = wanted.expand_as(found)
-    gaps = found.diff(dim=2)
-    rises = torch.minimum(wanted.diff(dim=2), gaps * STEEPEST)
-    reached = torch.cat([torch.zeros_like(found[..., :1]), rises.cumsum(2)], 2)
+    gaps = found.diff(dim=2).clamp_min(1e-6)
+    stretch = (wanted.std(2, keepdim=True) / found.std(2, keepdim=True).clamp_min(1e-6)).clamp_max(STEEPEST)
+    slopes = (wanted.diff(dim=2) / gaps).maximum(stretch / STEEPEST).minimum(stretch * STEEPEST)
+    reached = torch.cat([torch.zeros_like(found[..., :1]), (slopes * gaps).cumsum(2)], 2)
+    ratio = (wanted.std(2, keepdim=True) / reached.std(2, keepdim=True).clamp_min(1e-6)).clamp_max(STEEPEST)
+    slopes, reached = slopes * ratio, reached * ratio
     reached = reached + (wanted - reached).mean(2, keepdim=True)
-    slopes = rises / gaps.clamp_min(1e-9)
     right = torch.searchsorted(found.contiguous(), values.contiguous()).clamp_(1, found.shape[2] - 1)
     low, gap = found.gather(2, right - 1), gaps.gather(2, right - 1)
     inside = (values - low).clamp_min(0).minimum(gap)

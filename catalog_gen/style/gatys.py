@@ -58,6 +58,7 @@ class GatysEngine:
 
     name = "gatys"
     stochastic = True
+    whole = True  # `size` bounds its memory: never tiled
 
     def __init__(self, features: FeatureNetwork, settings: GatysSettings | None = None) -> None:
         self.features, self.settings = features, settings or GatysSettings()

@@ -31,7 +31,7 @@ from catalog_gen.style.pyramid import enlarge, fill, laplacian, more_of, rebuild
 VERSION = 1
 _SAMPLES = 96  # px, about the longer side of what a palette is measured on
 _ROUGH = 4  # px, the cells that the last correction of colours is worked out in
-_COARSEST = 16  # px, the shorter side of the base, which keeps the scene's layout
+_COARSEST = 8  # px, the shorter side of the base, which keeps the scene's layout
 _LARGEST_GAIN = 3.0  # a texture is raised to this at most: what a style hardly has is no texture of its
 
 
@@ -67,6 +67,7 @@ class StatisticsEngine:
 
     name = "statistics"
     stochastic = False
+    whole = True  # linear in the pixels and without a network: never tiled
 
     def __init__(self, device: str | torch.device = "cpu", settings: StatisticsSettings | None = None) -> None:
         self.device, self.settings = torch.device(device), settings or StatisticsSettings()
