@@ -12,7 +12,13 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "catalog_gen"
 PARTS = {"catalog", "clip", "gan", "quality", "style", "storage", "object_store", "encode", "provenance", "report"}
 GROUND = {"config", "errors", "photos", "photo_cache", "bundles", "training_data", "__init__", "demo", "weights"}
-ALLOWED_BETWEEN_PARTS = {("gan", "clip"), ("quality", "clip"), ("style", "clip"), ("storage", "object_store"), ("object_store", "storage")}
+ALLOWED_BETWEEN_PARTS = {
+    ("gan", "clip"),
+    ("quality", "clip"),
+    ("style", "clip"),
+    ("storage", "object_store"),
+    ("object_store", "storage"),
+}
 
 
 def imported_names(file: Path) -> set[str]:

@@ -72,7 +72,8 @@ def monge_kantorovich(source: Tensor, target: Tensor, largest_gain: float | None
     if largest_gain is None:
         return matrix
     values, vectors = torch.linalg.eigh((matrix + matrix.transpose(1, 2)) / 2)
-    return (vectors * values.clamp(0, largest_gain).unsqueeze(1)) @ vectors.transpose(1, 2)
+    capped: Tensor = (vectors * values.clamp(0, largest_gain).unsqueeze(1)) @ vectors.transpose(1, 2)
+    return capped
 
 
 def transport_gaussian(colours: Tensor, palette: Palette, seen: Tensor, weight: Tensor | None = None) -> Tensor:

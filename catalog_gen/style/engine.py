@@ -16,7 +16,7 @@ from torch import Tensor
 
 from catalog_gen.errors import ConfigError
 
-# Engine by name: the module that holds it, imported when it is asked for, and its class, opened by `open(config, device)`.
+# Engine by name: its module, imported when it is asked for, and its class, opened by `open(config, device)`.
 _ENGINES = {
     "gatys": ("gatys", "GatysEngine"),
     "fast": ("fast", "FastEngine"),
@@ -69,7 +69,7 @@ class StyleEngine(Protocol):
     hash: str
 
     def prepare(self, look: Look) -> Any:
-        """Return what `stylise` needs of the style: statistics, embeddings. Once a template, then shared by pictures."""
+        """Return what `stylise` needs of the style; made once a template and shared by its pictures."""
 
     def stylise(self, content: Tensor, product: Tensor, prepared: Any) -> Tensor:
         """Return the fully stylised pictures (B, 3, H, W) float32 in [0, 1].
@@ -83,7 +83,7 @@ class TiledEngine(StyleEngine, Protocol):
     """An engine whose network looks at a picture's own statistics, and can take them from its thumbnail for tiles."""
 
     def freeze(self, content: Tensor, product: Tensor, prepared: Any) -> Any:
-        """Return `prepared` with the statistics of these whole, smaller pictures in it, for `stylise` of their tiles."""
+        """Return `prepared` with these whole, smaller pictures' statistics in it, for `stylise` of their tiles."""
 
 
 def open_engine(config: EngineConfig, device: str | torch.device = "cpu") -> StyleEngine:

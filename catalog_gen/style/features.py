@@ -1,9 +1,9 @@
 """The frozen networks whose features style is measured in, and partial convolution to measure it in a scene alone.
 
-`lite0` is the EfficientNet-Lite0 trunk of the shipped product CLIP: it needs no network and no further package. Features
-of such nets peak in a few channels, and Gram matrices of them carry over stains, not strokes; a softmax over the
-activations mends it (SWAG, arXiv 2104.05623). `vgg16` and `vgg19` are torchvision's, the classic choice, where their
-weights can be had.
+`lite0` is the EfficientNet-Lite0 trunk of the shipped product CLIP: it needs no network and no further package.
+Features of such nets peak in a few channels, and Gram matrices of them carry over stains, not strokes; a softmax over
+the activations mends it (SWAG, arXiv 2104.05623). `vgg16` and `vgg19` are torchvision's, the classic choice, where
+their weights can be had.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ FeatureName = Literal["lite0", "vgg16", "vgg19"]
 FEATURES: tuple[FeatureName, ...] = ("lite0", "vgg16", "vgg19")
 CLIP_BUNDLE = "product-clip"
 SCENE_ALPHA = 0.02  # a pixel with more of the product in it than this is none of the scene's
+
+TEMPERATURE = 3.0  # of SWAG's softmax: the net's activations end at 6, and undivided the few at 6 would be all it sees
 
 _LITE0_TAPS = ((0, 0), (1, 1), (2, 1), (4, 2))  # (stage, block) whose depthwise activations are read: strides 2 to 16
 _VGG_TAPS = {"vgg16": (1, 6, 11, 18, 25), "vgg19": (1, 6, 11, 20, 29)}  # relu1_1, 2_1, 3_1, 4_1, 5_1
@@ -57,11 +59,14 @@ class FeatureNetwork(nn.Module):
     def masked(self, images: Tensor, valid: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Return (maps, weights) of the pixels where `valid` (B, 1, H, W) is 1, by partial convolution (1804.07723).
 
-        Pixels where it is 0 have no influence at all, not even on rounding. weights: a map's (B, 1, h, w), the share of
-        a cell that is valid, for `gram` and `moments`. valid must hold zeros and ones only (`scene_of`).
+        Pixels where it is 0 have no influence at all, not even on rounding. Cells at the edge of a hole see little and
+        are scaled up, which moves Gram matrices by some per cent; where the pictures can be had without the hole
+        (`pyramid.fill`), plain features under `coverage` come two to five times as near to the truth.
+        weights: a map's (B, 1, h, w), the share of a cell that is valid, for `gram` and `moments`. valid must hold
+        zeros and ones only (`scene_of`).
         """
         maps, seen = self._maps((images - self.mean) / self.std, valid)
-        weights = [F.adaptive_avg_pool2d(valid, m.shape[-2:]) * s for m, s in zip(maps, seen, strict=True)]
+        weights = [cover * now for cover, now in zip(coverage(maps, valid), seen, strict=True)]
         return maps, weights
 
     def smooth(self, maps: Sequence[Tensor], weights: Sequence[Tensor] | None = None) -> list[Tensor]:
@@ -85,27 +90,29 @@ class Lite0Features(FeatureNetwork):
         self.stem, self.act = trunk.conv_stem, trunk.bn1
         depth = _LITE0_TAPS[-1][0] + 1
         self.stages = nn.ModuleList([nn.ModuleList(list(stage)) for stage in list(trunk.blocks)[:depth]])
+        self.blocks: list[tuple[tuple[int, int], Any]] = [
+            ((s, b), block) for s, stage in enumerate(list(trunk.blocks)[:depth]) for b, block in enumerate(stage)
+        ]
 
     def _maps(self, x: Tensor, valid: Tensor | None) -> tuple[list[Tensor], list[Tensor]]:
         maps: list[Tensor] = []
         seen: list[Tensor] = []
         x, valid = partial_conv(self.stem, x, valid)
         x = self.act(x)
-        for s, stage in enumerate(self.stages):
-            for b, block in enumerate(stage):  # type: ignore[arg-type]  # a ModuleList iterates
-                before, before_valid = x, valid
-                if hasattr(block, "conv_pwl"):
-                    x = block.bn1(block.conv_pw(x))
-                x, valid = partial_conv(block.conv_dw, x, valid)
-                x = block.bn2(x) if hasattr(block, "conv_pwl") else block.bn1(x)
-                if (s, b) in _LITE0_TAPS:
-                    maps.append(x)
-                    seen += [] if valid is None else [valid]
-                    if (s, b) == _LITE0_TAPS[-1]:
-                        break
-                x = block.bn3(block.conv_pwl(x)) if hasattr(block, "conv_pwl") else block.bn2(block.conv_pw(x))
-                if block.has_skip:
-                    x = x + (before if before_valid is None else before * before_valid)
+        for place, block in self.blocks:
+            before, before_valid, inverted = x, valid, hasattr(block, "conv_pwl")
+            if inverted:
+                x = block.bn1(block.conv_pw(x))
+            x, valid = partial_conv(block.conv_dw, x, valid)
+            x = block.bn2(x) if inverted else block.bn1(x)
+            if place in _LITE0_TAPS:
+                maps.append(x)
+                seen += [] if valid is None else [valid]
+                if place == _LITE0_TAPS[-1]:
+                    break
+            x = block.bn3(block.conv_pwl(x)) if inverted else block.bn2(block.conv_pw(x))
+            if block.has_skip:
+                x = x + (before if before_valid is None else before * before_valid)
         return maps, seen
 
 
@@ -149,8 +156,13 @@ def scene_of(product: Tensor) -> Tensor:
     return (product <= SCENE_ALPHA).to(product.dtype)
 
 
+def coverage(maps: Sequence[Tensor], valid: Tensor) -> list[Tensor]:
+    """Return for each map (B, C, h, w) its cells' share (B, 1, h, w) of pixels where `valid` (B, 1, H, W) is 1."""
+    return [F.adaptive_avg_pool2d(valid, (m.shape[2], m.shape[3])) for m in maps]
+
+
 def partial_conv(conv: Any, x: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Return (conv of the valid pixels, where a window held any) by partial convolution (arXiv 1804.07723, eq. 1 and 2).
+    """Return (conv of the valid pixels, where a window held any): partial convolution (arXiv 1804.07723, eq. 1, 2).
 
     A window's sum is scaled up by how much of it is missing, counted against what it holds where everything is valid,
     so with `valid` all ones, zero padding included, it is the plain convolution. `valid=None` is all ones.
@@ -169,22 +181,22 @@ def partial_conv(conv: Any, x: Tensor, valid: Tensor | None) -> tuple[Tensor, Te
     return (out if conv.bias is None else out + conv.bias.view(1, -1, 1, 1)) * now, now
 
 
-def swag(features: Tensor, weight: Tensor | None = None) -> Tensor:
+def swag(features: Tensor, weight: Tensor | None = None, temperature: float = TEMPERATURE) -> Tensor:
     """Return the softmax of a map (B, C, h, w) over all its channels and places, times their number: mean one.
 
-    Arxiv 2104.05623, eq. 8; the factor keeps statistics of maps of different sizes comparable. With `weight`
-    (B, 1, h, w) places count by it, and those of weight zero not at all.
+    SWAG (arXiv 2104.05623), of activations divided by `temperature`; the factor keeps statistics of maps of different
+    sizes comparable. With `weight` (B, 1, h, w) places count by it, and those of weight zero not at all.
     """
     if weight is None:
         weight = torch.ones_like(features[:, :1])
     peak = (features * (weight > 0)).detach().amax((1, 2, 3), keepdim=True)
-    raised = torch.exp(features - peak) * (weight > 0)
+    raised = torch.exp((features - peak) / temperature) * (weight > 0)
     mean = (raised.mean(1, keepdim=True) * weight).sum((1, 2, 3), keepdim=True) / weight.sum((1, 2, 3), keepdim=True)
     return raised / mean.clamp_min(1e-12)
 
 
 def gram(features: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Return the Gram matrices (B, C, C) of maps (B, C, h, w), as means over places: sum_p w_p f_p f_p^T / sum_p w_p."""
+    """Return the Gram matrices (B, C, C) of maps (B, C, h, w), means over places: sum_p w_p f_p f_p^T / sum_p w_p."""
     flat = features.flatten(2)
     if weight is None:
         return flat @ flat.transpose(1, 2) / flat.shape[2]
@@ -231,7 +243,7 @@ def _load_lite0() -> FeatureNetwork:
 
 
 def _load_vgg(name: Literal["vgg16", "vgg19"]) -> FeatureNetwork:
-    from torchvision import models
+    from torchvision import models  # type: ignore[import-untyped]
 
     build = {"vgg16": models.vgg16, "vgg19": models.vgg19}[name]
     try:

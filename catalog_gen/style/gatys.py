@@ -1,12 +1,14 @@
 """The engine `gatys`: a picture optimised until its features' statistics are the style's (arXiv 1508.06576).
 
-The slowest engine, and the one that needs no training and follows any style image. The scene's statistics are Gram
-matrices of features by partial convolution, so that the product has no part in them; they are matched from coarse to
-fine (arXiv 1611.07865), a small picture first, which sets the large strokes cheaply.
+The slowest engine, and the one that needs no training and follows any style image. What is optimised is the scene with
+the product's place filled from around it, and its statistics are guided Gram matrices (arXiv 1611.07865) of what will
+be seen of it, so the product has no part in them; partial convolution over the hole would keep it out too, at a larger
+error (see `FeatureNetwork.masked`). A small picture first sets the large strokes cheaply, then finer ones.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -16,11 +18,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from catalog_gen.errors import ConfigError
+from catalog_gen.style.colour import Palette, mix_palettes, palette_of, transport_gaussian
 from catalog_gen.style.engine import EngineConfig, Look, engine_hash
-from catalog_gen.style.features import FeatureNetwork, gram, load_features, scene_of
+from catalog_gen.style.features import FeatureNetwork, coverage, gram, load_features, scene_of
+from catalog_gen.style.pyramid import fill, laplacian, rebuild
 
 VERSION = 1
 PRODUCT_TEXTURE = 0.25  # from this product_strength on the style's texture is worth optimising in the product too
+_PLACES = 8  # where the picture is looked at from, in turn
+_CHROMA = 4.0  # how much more a step in colour counts than one in grey
 _SMALLEST = 64  # px, the shorter side of the coarsest level at least
 
 
@@ -32,10 +38,10 @@ class GatysSettings:
     steps: int = 120  # at the coarsest level; each finer one takes half of the one before
     levels: int = 2  # each twice the size of the one before
     size: int = 512  # px, longer side at the finest level; a larger picture gets the difference, enlarged
-    learning_rate: float = 0.03
+    learning_rate: float = 0.02
     style_weight: float = 1.0
     content_weight: float = 0.1
-    tv_weight: float = 0.02
+    tv_weight: float = 0.3
     noise: float = 0.05  # deviation of the noise that the optimisation starts from, over the content
     texture_product: bool = False  # whether the product is optimised too, by statistics of its own
     seed: int = 0
@@ -47,10 +53,10 @@ class GatysSettings:
 
 @dataclass(frozen=True)
 class StyleTargets:
-    """The style's Gram matrices, level by level from coarse to fine, one (1, C, C) a feature map; and the style images."""
+    """The style's Gram matrices by level, coarse to fine, (1, C, C) each (`GatysEngine.grams_of`); and its palette."""
 
-    look: Look
     grams: tuple[tuple[Tensor, ...], ...]
+    palette: Palette
 
 
 class GatysEngine:
@@ -80,77 +86,86 @@ class GatysEngine:
         for scale in self._scales(1.0):
             mixed: list[Tensor] = []
             for image, weight in look.mixed():
-                grams = [weight * g for g in self._grams(self._style_at(image, scale))]
+                grams = [weight * g for g in self.grams_of(self._style_at(image, scale))]
                 mixed = [a + b for a, b in zip(mixed, grams, strict=True)] if mixed else grams
             levels.append(tuple(mixed))
-        return StyleTargets(look, tuple(levels))
+        palettes = [palette_of(_scaled(i.unsqueeze(0), 128 / max(i.shape)).flatten(2)) for i, _ in look.mixed()]
+        palette = mix_palettes(palettes, [weight for _, weight in look.mixed()])
+        return StyleTargets(tuple(levels), palette)
 
     def stylise(self, content: Tensor, product: Tensor, prepared: StyleTargets) -> Tensor:
         """Return the pictures (B, 3, H, W) in [0, 1], each optimised by itself from noise of the settings' seed.
 
-        What the product covers keeps its content, unless `texture_product`. Deterministic on one device and version
-        of torch.
+        The scene is optimised as if it went on behind the product, so that no edge of the product marks it. The product
+        gets the style's palette, and its texture with `texture_product`. Deterministic on one device and version of
+        torch.
         """
-        return torch.cat([self._one(c, p, prepared) for c, p in zip(content.split(1), product.split(1), strict=True)])
+        return torch.cat(
+            [
+                self._one(c, p, prepared)
+                for c, p in zip(content.chunk(len(content)), product.chunk(len(content)), strict=True)
+            ]
+        )
 
     def _one(self, content: Tensor, product: Tensor, prepared: StyleTargets) -> Tensor:
-        longer = max(content.shape[-2:])
-        base = min(1.0, self.settings.size / longer)
-        stylised: Tensor | None = None
-        small = content
+        scene = scene_of(product)
+        stylised = self._region(content, scene, prepared) if bool(scene.any()) else content
+        if self.settings.texture_product and bool((scene < 1).any()):
+            covered = self._region(content, 1 - scene, prepared)
+        else:
+            covered = _toned(content, product, prepared.palette).clamp(0, 1)
+        return torch.lerp(stylised, covered, product)
+
+    def _region(self, content: Tensor, valid: Tensor, prepared: StyleTargets) -> Tensor:
+        """Return the content (1, 3, H, W) stylised by what is `valid` of it, coarse to fine."""
+        content = fill(content, valid)
+        base = min(1.0, self.settings.size / max(content.shape[-2:]))
+        small, stylised = content, None
         for level, scale in enumerate(self._scales(base)):
-            small, alpha = _scaled(content, scale), _scaled(product, scale)
-            start = self._start(small) if stylised is None else _resized(stylised, small)
-            steps = max(1, self.settings.steps >> level)
-            stylised = self._optimise(start, _Task(small, alpha, prepared.grams[level]), steps)
-        assert stylised is not None  # there is at least one level
-        if small.shape == content.shape:
-            return stylised
+            small, seen = _scaled(content, scale), (_scaled(valid, scale) > 0.99).to(content.dtype)
+            if not bool(seen.any()):  # nothing of the region is left at this size
+                continue
+            start = self._start(small, seen, prepared.palette) if stylised is None else _resized(stylised, small)
+            task = _Task(small, seen, prepared.grams[level])
+            stylised = self._optimise(start, task, max(1, self.settings.steps >> level))
+        if stylised is None or stylised.shape == content.shape:
+            return content if stylised is None else stylised
         return (content + _resized(stylised - small, content)).clamp(0, 1)
 
-    def _start(self, content: Tensor) -> Tensor:
+    def _start(self, content: Tensor, valid: Tensor, palette: Palette) -> Tensor:
+        """Return the content in the style's colours, under noise of the seed: the optimisation has texture to make."""
         generator = torch.Generator().manual_seed(self.settings.seed)  # on the CPU: the same noise on every device
         noise = torch.randn(content.shape, generator=generator).to(content)
-        return (content + self.settings.noise * noise).clamp(0, 1)
+        return (_toned(content, valid, palette) + self.settings.noise * noise).clamp(0, 1)
 
     def _optimise(self, start: Tensor, task: _Task, steps: int) -> Tensor:
-        picture = start.detach().clone().requires_grad_()
-        loss_of = self._loss(task)
+        """Return the start, optimised: as the bands of a pyramid, in which large strokes move as easily as grain."""
+        levels = max(1, int(math.log2(min(start.shape[-2:]))) - 2)
+        bands, base = laplacian(start.detach(), levels)
+        planes = [p.requires_grad_() for p in (*bands, base)]
+        losses = _Losses(self, task)
+
+        def loss() -> Tensor:
+            return losses(rebuild(planes[:-1], planes[-1]))
+
         if self.settings.optimiser == "lbfgs":
-            _lbfgs(picture, loss_of, steps)
+            _lbfgs(planes, loss, steps)
         else:
-            _adam(picture, loss_of, steps, self.settings.learning_rate)
-        return picture.detach().clamp(0, 1)
-
-    def _loss(self, task: _Task) -> Callable[[Tensor], Tensor]:
-        scene = scene_of(task.product)
-        regions = [scene] if bool(scene.any()) else []
-        if bool((scene < 1).any()) and self.settings.texture_product:
-            regions.append(1 - scene)
+            _adam(planes, loss, steps, self.settings.learning_rate, losses.jitter)
         with torch.no_grad():
-            content = self.features(task.content)[self.features.content]
-            scale = content.square().mean().clamp_min(1e-8)
-        norms = [t.square().sum() for t in task.grams]
+            return rebuild(planes[:-1], planes[-1]).clamp(0, 1)
 
-        def loss_of(picture: Tensor) -> Tensor:
-            found = self.features(picture)[self.features.content]
-            loss = self.settings.content_weight * (found - content).square().mean() / scale
-            loss = loss + self.settings.tv_weight * _total_variation(picture)
-            for region in regions:
-                for own, wanted, norm in zip(self._grams(picture, region), task.grams, norms, strict=True):
-                    loss = loss + self.settings.style_weight * (own - wanted).square().sum() / norm / len(norms)
-            if not self.settings.texture_product:
-                loss = loss + ((picture - task.content).square() * (1 - scene)).mean() * 10
-            return loss
+    def grams_of(self, images: Tensor, valid: Tensor | None = None, maps: list[Tensor] | None = None) -> list[Tensor]:
+        """Return the Gram matrices of the pixels themselves, fine and coarse, and of every map of the features.
 
-        return loss_of
-
-    def _grams(self, images: Tensor, valid: Tensor | None = None) -> list[Tensor]:
-        if valid is None:
-            return [gram(m) for m in self.features.smooth(self.features(images))]
-        maps, weights = self.features.masked(images, valid)
+        Cells count by how much of them is `valid` (B, 1, H, W); without it all do. maps: the images' features, where
+        they are at hand.
+        """
+        valid = torch.ones_like(images[:, :1]) if valid is None else valid
+        maps = self.features(images) if maps is None else maps
+        weights = coverage(maps, valid)
         smooth = self.features.smooth(maps, weights)
-        return [gram(m, w) for m, w in zip(smooth, weights, strict=True)]
+        return [*_colours(images, valid), *(gram(m, w) for m, w in zip(smooth, weights, strict=True))]
 
     def _scales(self, base: float) -> list[float]:
         return [base / 2 ** (self.settings.levels - 1 - level) for level in range(self.settings.levels)]
@@ -164,38 +179,100 @@ class GatysEngine:
 @dataclass(frozen=True)
 class _Task:
     content: Tensor  # (1, 3, H, W)
-    product: Tensor  # (1, 1, H, W)
+    valid: Tensor  # (1, 1, H, W)
     grams: tuple[Tensor, ...]
 
 
-def _adam(picture: Tensor, loss_of: Callable[[Tensor], Tensor], steps: int, rate: float) -> None:
-    optimiser = torch.optim.Adam([picture], rate, betas=(0.9, 0.99))
+class _Losses:
+    """What a picture of the task is worth. `jitter` moves all by a few pixels, from one of a few places to the next.
+
+    Networks that stride have gradients that favour some pixels of each cell over others, and a picture optimised in
+    place grows their grid.
+    """
+
+    def __init__(self, engine: GatysEngine, task: _Task) -> None:
+        self.engine, self.task, self.settings = engine, task, engine.settings
+        generator = torch.Generator().manual_seed(self.settings.seed)
+        self.places = [(int(y), int(x)) for y, x in torch.randint(0, 16, (_PLACES, 2), generator=generator)]
+        self.place = (0, 0)
+        self.norms = [t.square().sum() for t in task.grams]
+        self._content: dict[tuple[int, int], Tensor] = {}
+
+    def jitter(self, step: int) -> None:
+        self.place = self.places[step % len(self.places)]
+
+    def __call__(self, picture: Tensor) -> Tensor:
+        settings = self.settings
+        shown, valid = picture.roll(self.place, (2, 3)), self.task.valid.roll(self.place, (2, 3))
+        maps = self.engine.features(shown)
+        found, wanted = maps[self.engine.features.content], self._wanted_content()
+        loss = settings.content_weight * (found - wanted).square().mean() / wanted.square().mean().clamp_min(1e-8)
+        loss = loss + settings.tv_weight * _total_variation(picture)
+        loss = loss + 10 * (picture - picture.clamp(0, 1)).square().mean()
+        grams = self.engine.grams_of(shown, valid, maps)
+        for own, target, norm in zip(grams, self.task.grams, self.norms, strict=True):
+            loss = loss + settings.style_weight * (own - target).square().sum() / norm / len(grams)
+        total: Tensor = loss
+        return total
+
+    @torch.no_grad()
+    def _wanted_content(self) -> Tensor:
+        if self.place not in self._content:
+            maps = self.engine.features(self.task.content.roll(self.place, (2, 3)))
+            self._content[self.place] = maps[self.engine.features.content]
+        return self._content[self.place]
+
+
+def _adam(
+    planes: list[Tensor], loss_of: Callable[[], Tensor], steps: int, rate: float, jitter: Callable[[int], None]
+) -> None:
+    optimiser = torch.optim.Adam(planes, rate, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, rate * 0.1)
-    for _ in range(steps):
+    for step in range(steps):
+        jitter(step)
         optimiser.zero_grad()
-        loss_of(picture).backward()  # type: ignore[no-untyped-call]
+        loss_of().backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
-        with torch.no_grad():
-            picture.clamp_(0, 1)
 
 
-def _lbfgs(picture: Tensor, loss_of: Callable[[Tensor], Tensor], steps: int) -> None:
-    optimiser = torch.optim.LBFGS([picture], 1.0, max_iter=steps, history_size=20, line_search_fn="strong_wolfe")
+def _lbfgs(planes: list[Tensor], loss_of: Callable[[], Tensor], steps: int) -> None:
+    optimiser = torch.optim.LBFGS(planes, 1.0, max_iter=steps, history_size=20, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        loss = loss_of(picture)
+        loss = loss_of()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
-    optimiser.step(closure)  # type: ignore[no-untyped-call, arg-type]
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+
+
+def _colours(images: Tensor, valid: Tensor) -> list[Tensor]:
+    """Return the second moments of colours, of pixels and of cells of 8 px: what holds an optimisation's palette."""
+    grams = []
+    for cell in (1, 8):
+        share = F.avg_pool2d(valid, cell, ceil_mode=True, count_include_pad=False)
+        mean = F.avg_pool2d(images * valid, cell, ceil_mode=True, count_include_pad=False) / share.clamp_min(1e-6)
+        grey = mean.mean(1, keepdim=True)
+        grams.append(gram(torch.cat([grey - 0.5, _CHROMA * (mean - grey), torch.full_like(share, 0.25)], 1), share))
+    return grams
 
 
 def _total_variation(picture: Tensor) -> Tensor:
-    across = (picture[..., 1:] - picture[..., :-1]).abs().mean()
-    down = (picture[..., 1:, :] - picture[..., :-1, :]).abs().mean()
-    return across + down
+    """Return the mean step between neighbours, in grey and, counted more, in colour: grain, and no rainbow."""
+    grey = picture.mean(1, keepdim=True)
+    total = picture.new_zeros(())
+    for planes, share in ((grey, 1.0), (picture - grey, _CHROMA)):
+        across = (planes[..., 1:] - planes[..., :-1]).abs().mean()
+        down = (planes[..., 1:, :] - planes[..., :-1, :]).abs().mean()
+        total = total + share * (across + down)
+    return total
+
+
+def _toned(content: Tensor, weight: Tensor, palette: Palette) -> Tensor:
+    planes = content.flatten(2)
+    return transport_gaussian(planes, palette, planes, weight.flatten(2)).view_as(content)
 
 
 def _scaled(images: Tensor, scale: float) -> Tensor:

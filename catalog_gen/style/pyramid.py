@@ -59,7 +59,9 @@ def more_of(texture: Tensor, size: tuple[int, int], seed: int) -> Tensor:
     Heitz and Neyret 2018).
     """
     generator = torch.Generator().manual_seed(seed)
-    patch = [whole if own >= whole else max(1, own * 2 // 3) for own, whole in zip(texture.shape[-2:], size, strict=True)]
+    patch = [
+        whole if own >= whole else max(1, own * 2 // 3) for own, whole in zip(texture.shape[-2:], size, strict=True)
+    ]
     rising = [_window(side).to(texture) for side in patch]
     window = rising[0][:, None] * rising[1][None, :]
     starts = [range(0, max(1, whole - side // 3), side - side // 3) for whole, side in zip(size, patch, strict=True)]

@@ -92,9 +92,9 @@ class StatisticsEngine:
 
     @torch.inference_mode()
     def stylise(self, content: Tensor, product: Tensor, prepared: StyleStatistics) -> Tensor:
-        """Return pictures (B, 3, H, W) in [0, 1]: the scene in the style's palette and texture, the product in its palette.
+        """Return pictures (B, 3, H, W) in [0, 1]: the scene in the style's palette and texture.
 
-        The product is moved by its own colours' statistics, without texture.
+        The product gets the palette alone, by its own colours' statistics.
         """
         scene = scene_of(product)
         stylised = self._scene(fill(content, scene), scene, prepared)
@@ -118,7 +118,7 @@ class StatisticsEngine:
         return enlarge(shift, textured).add_(textured)
 
     def _textured(self, band: Tensor, scene: Tensor, texture: _Band) -> Tensor:
-        """Return a band (B, 3, h, w) with the energy that it lacks for the style's, colour by colour, in its texture."""
+        """Return a band (B, 3, h, w) with the energy that it lacks for the style's added, in its texture."""
         _, found = gaussian_of(*_thinned(band, scene))
         ratio = _energy(texture.wanted) / _energy(found).clamp_min(1e-12)
         calm = ratio.sqrt().clamp(self.settings.least_content, 1).view(-1, 1, 1)
@@ -133,8 +133,8 @@ class StatisticsEngine:
             mixed: list[_Band] = []
             for image, weight in prepared.look.mixed():
                 style = _covering(image.unsqueeze(0).to(self.device), size, self.settings.texture_scale)
-                bands = self._bands_of(style, size, levels)
-                mixed = [_mixed_band(a, b, weight) for a, b in zip(mixed or [None] * levels, bands, strict=True)]
+                bands = [_scaled(band, weight) for band in self._bands_of(style, size, levels)]
+                mixed = [_sum(a, b) for a, b in zip(mixed, bands, strict=True)] if mixed else bands
             prepared.textures[size] = mixed
         return prepared.textures[size]
 
@@ -148,13 +148,13 @@ class StatisticsEngine:
         ]
 
 
-def _mixed_band(mixed: _Band | None, band: _Band, weight: float) -> _Band:
-    """Return a band with another style's added: independent textures' covariances add up, by the weights."""
-    root = math.sqrt(weight)
-    scaled = _Band(band.texture * root, band.own * weight, band.wanted * weight)
-    if mixed is None:
-        return scaled
-    return _Band(mixed.texture + scaled.texture, mixed.own + scaled.own, mixed.wanted + scaled.wanted)
+def _scaled(band: _Band, weight: float) -> _Band:
+    return _Band(band.texture * math.sqrt(weight), band.own * weight, band.wanted * weight)
+
+
+def _sum(first: _Band, second: _Band) -> _Band:
+    """Return two styles' textures laid over each other: being independent, their covariances add up."""
+    return _Band(first.texture + second.texture, first.own + second.own, first.wanted + second.wanted)
 
 
 def _recoloured(content: Tensor, product: Tensor, palette: Palette) -> Tensor:
@@ -186,4 +186,5 @@ def _energy(covariance: Tensor) -> Tensor:
 def _positive(covariance: Tensor) -> Tensor:
     """Return the nearest matrices (B, 3, 3) that are a covariance: no eigenvalue below zero."""
     values, vectors = torch.linalg.eigh(covariance)
-    return (vectors * values.clamp_min(0).unsqueeze(1)) @ vectors.transpose(1, 2)
+    nearest: Tensor = (vectors * values.clamp_min(0).unsqueeze(1)) @ vectors.transpose(1, 2)
+    return nearest

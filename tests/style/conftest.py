@@ -16,7 +16,7 @@ Scene = tuple[Tensor, Tensor]  # content (B, 3, H, W), product (B, 1, H, W)
 
 @pytest.fixture(scope="session")
 def scene() -> Callable[..., Scene]:
-    """Return a maker of scenes: a gradient ground with a little noise, a product of hard colours, its alpha soft-edged."""
+    """Return a maker of scenes: a gradient ground with a little noise, a colourful product, its alpha soft-edged."""
 
     def make(size: tuple[int, int] = (64, 80), batch: int = 1, seed: int = 0) -> Scene:
         generator = torch.Generator().manual_seed(seed)
