@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from catalog_gen import __version__
-from catalog_gen.cli import catalogue, evaluation, jobs, ledger, training
+from catalog_gen.cli import catalogue, evaluation, jobs, ledger, restyling, training
 from catalog_gen.errors import EXIT_OK, CatalogGenError, InternalError, UsageError
 
 app = typer.Typer(
@@ -23,12 +23,15 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 db_app = typer.Typer(help="The job's own tables.", no_args_is_help=True)
+styles_app = typer.Typer(help="The brand's templates that `restyle` puts products into.", no_args_is_help=True)
 train_app = typer.Typer(help="Train the models on the catalogue's own photos.", no_args_is_help=True)
 app.add_typer(db_app, name="db")
+app.add_typer(styles_app, name="styles")
 app.add_typer(train_app, name="train")
 
 app.command("import")(catalogue.import_)
 app.command()(jobs.fill_missing)
+app.command()(restyling.restyle)
 app.command()(ledger.runs)
 app.command()(ledger.status)
 app.command()(ledger.replay)
@@ -38,6 +41,11 @@ app.command()(ledger.sheet)
 app.command()(evaluation.evaluate)
 app.command()(jobs.demo)
 db_app.command("upgrade")(catalogue.db_upgrade)
+styles_app.command("list")(restyling.styles_list)
+styles_app.command("show")(restyling.styles_show)
+styles_app.command("check")(restyling.styles_check)
+styles_app.command("preview")(restyling.styles_preview)
+styles_app.command("new")(restyling.styles_new)
 train_app.command("clip")(training.train_clip)
 train_app.command("gan")(training.train_gan)
 
