@@ -12,6 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "catalog_gen"
 PARTS = {"catalog", "clip", "gan", "quality", "storage", "object_store", "encode", "provenance", "report"}
 GROUND = {"config", "errors", "photos", "photo_cache", "bundles", "training_data", "__init__", "demo", "weights"}
+GROUND |= {"training"}
 ALLOWED_BETWEEN_PARTS = {("gan", "clip"), ("quality", "clip"), ("storage", "object_store"), ("object_store", "storage")}
 
 

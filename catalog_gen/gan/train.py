@@ -21,7 +21,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from catalog_gen.errors import UsageError
-from catalog_gen.gan.alarms import Alarm, Alarms
+from catalog_gen.gan.alarms import BEST_BY, Alarms
 from catalog_gen.gan.checkpoint import BEST, CHECKPOINT, load_checkpoint, read_checkpoint, save_checkpoint
 from catalog_gen.gan.config import GanTrainConfig
 from catalog_gen.gan.distributed import agree, in_turn, world
@@ -30,7 +30,8 @@ from catalog_gen.gan.generator import Generator
 from catalog_gen.gan.players import ImageTower, build_players
 from catalog_gen.gan.run import Floats, Run
 from catalog_gen.gan.sheet import Sheet, write_sheet
-from catalog_gen.gan.watch import Watch
+from catalog_gen.training.alarm import Alarm
+from catalog_gen.training.watch import Watch, Watched
 from catalog_gen.training_data import TrainRow, load_photos
 
 logger = logging.getLogger(__name__)
@@ -202,12 +203,8 @@ class Trainer:
         held = ExitStack()
         if self.leads:
             settings = self.config.model_dump(mode="json")
-            resume_at = self.run.images_seen or None
-            self.watch = held.enter_context(
-                Watch(
-                    self.work_dir, self.config.watch, name=self.provenance.name, settings=settings, resume_at=resume_at
-                )
-            )
+            about = Watched(self.provenance.name, settings, best_by=BEST_BY, wandb=self.config.watch.wandb)
+            self.watch = held.enter_context(Watch(self.work_dir, about, resume_at=self.run.images_seen or None))
         return held
 
     def go(self) -> Ending:

@@ -25,13 +25,12 @@ from catalog_gen.gan.checkpoint import BEST, CHECKPOINT
 from catalog_gen.gan.config import GanTrainConfig
 from catalog_gen.gan.distributed import in_turn, processes, world
 from catalog_gen.gan.export import Provenance
-from catalog_gen.gan.extras import needs
 from catalog_gen.gan.few_photos import FEW_PHOTOS, few_photo_recipe
 from catalog_gen.gan.generator import Generator
 from catalog_gen.gan.latents import latents
 from catalog_gen.gan.search import Interrupted, Report, search
 from catalog_gen.gan.settings import apply as with_settings
-from catalog_gen.gan.sheet import Sheet, pick_varied, to_uint8
+from catalog_gen.gan.sheet import Sheet, to_uint8
 from catalog_gen.gan.space import SPACE, read_space
 from catalog_gen.gan.train import GanTrainResult, Measure, TrainContext, data_key, train_gan
 from catalog_gen.pipeline.models import choose_device
@@ -41,7 +40,8 @@ from catalog_gen.pipeline.training_source import training_rows
 from catalog_gen.quality.evaluation import FEWEST_PICTURES
 from catalog_gen.quality.lite1 import Lite1Features
 from catalog_gen.quality.monitor import Monitor
-from catalog_gen.training_data import TrainRow, load_photos
+from catalog_gen.training.extras import needs
+from catalog_gen.training_data import TrainRow, load_photos, pick_varied
 
 log = logging.getLogger(__name__)
 

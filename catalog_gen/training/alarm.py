@@ -1,0 +1,17 @@
+"""An alarm: what a training's figures say has gone wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+OnAlarm = Literal["stop", "rollback", "log"]
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """One alarm: what kind, when, and one line with the figures and what to do."""
+
+    kind: Literal["collapse", "divergence", "memorisation", "forgetting"]
+    images_seen: int
+    message: str
