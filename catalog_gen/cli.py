@@ -368,25 +368,33 @@ def train_clip(
     epochs: Annotated[int | None, typer.Option(min=1)] = None,
     batch: Annotated[int | None, typer.Option(min=2)] = None,
     held_out: Annotated[int, typer.Option(min=1, help="Products left out to measure on.")] = 1000,
-    seed: Annotated[int, typer.Option()] = 0,
+    seed: Annotated[int, typer.Option(help="Of every random number, and of the split.")] = 0,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE of any setting in docs/training.md; repeatable.")
+    ] = None,
+    wandb: Annotated[str | None, typer.Option(help="Weights & Biases project to report to.")] = None,
     config: ConfigFlag = None,
     database: DatabaseFlag = None,
     verbose: VerboseFlag = False,
 ) -> None:
-    """Train the product CLIP on the catalogue's rows with photos."""
+    """Train the product CLIP on rows with photos; the epoch that measured best becomes the bundle."""
+    from catalog_gen.clip.config import ClipTrainConfig
     from catalog_gen.pipeline.clip_training import train_clip_on_catalogue
     from catalog_gen.pipeline.training_data import DataChoices
     from catalog_gen.pipeline.training_source import training_source
+    from catalog_gen.training.settings import parse_settings
 
     if map_ and data is None:
         raise UsageError("it maps the columns of --data, which is not given", where="--map")
     style = _log(False, verbose)
     settings = _settings(config, {"database.url": database, **_columns(map_)})
+    flags = {"epochs": epochs, "batch_size": batch, "held_out": held_out, "seed": seed, "watch.wandb": wandb}
+    given = {key: value for key, value in flags.items() if value is not None}
+    given |= parse_settings(set_ or [], ClipTrainConfig)
     with training_source(settings, data, work_dir, style) as source:
-        options = {"epochs": epochs, "batch_size": batch, "held_out": held_out, "seed": seed}
         choices = DataChoices(drop_duplicates, check_data, source.unusable)
         rows = source.settings, source.database, _where(where)
-        text, exit_code = train_clip_on_catalogue(*rows, out, work_dir, options, choices)
+        text, exit_code = train_clip_on_catalogue(*rows, out, work_dir, given, choices)
     typer.echo(text)
     raise typer.Exit(exit_code)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from catalog_gen.errors import UsageError
+from catalog_gen.training.checkpoint import read_state, write_state
 
 if TYPE_CHECKING:
     from catalog_gen.gan.run import Run
@@ -33,16 +32,7 @@ def save_checkpoint(path: Path, run: Run) -> None:
         "seconds": run.seconds,
         "guard": run.guard_state,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(part).replace(path)
-    finally:
-        Path(part).unlink(missing_ok=True)
+    write_state(path, state)
 
 
 def load_checkpoint(path: Path, run: Run) -> None:
@@ -79,14 +69,7 @@ def load_checkpoint(path: Path, run: Run) -> None:
 
 def read_checkpoint(path: Path, device: str) -> dict[str, Any]:
     """Return a checkpoint's content. Raises UsageError when the file is no checkpoint of this version."""
-    try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # pickle, zip and torch each raise their own for a damaged file
-        raise UsageError(
-            f"the checkpoint cannot be read ({type(error).__name__})",
-            where=str(path),
-            hint="Start anew in another folder.",
-        ) from error
+    state: dict[str, Any] = read_state(path, device)
     if not isinstance(state, dict) or "players" not in state:
         raise UsageError("this is no checkpoint of this version", where=str(path), hint="Start anew in another folder.")
     return state

@@ -38,6 +38,17 @@ class Watched:
     wandb: str = ""
 
 
+def check_packages(wandb: str = "") -> None:
+    """Raise Unavailable when a package that a Watch needs is missing: before a training's preparations, not after."""
+    with needs("matplotlib"):
+        import matplotlib  # noqa: F401
+    with needs("tensorboard"):
+        from torch.utils.tensorboard import SummaryWriter  # noqa: F401
+    if wandb:
+        with needs("wandb", "wandb"):
+            import wandb as _  # noqa: F401
+
+
 class Watch:
     """What a training in `folder` shows of itself while it runs. Steps are counted in images seen.
 
@@ -49,8 +60,7 @@ class Watch:
     """
 
     def __init__(self, folder: Path, about: Watched, *, resume_at: int | None) -> None:
-        with needs("matplotlib"):  # before a training of days, not after
-            import matplotlib  # noqa: F401
+        check_packages(about.wandb)
         self.folder, self.about = folder, about
         folder.mkdir(parents=True, exist_ok=True)
         if resume_at is None:
@@ -111,8 +121,8 @@ class Watch:
         self.close()
 
     def _open_tensorboard(self, resume_at: int | None) -> SummaryWriter:
-        with needs("tensorboard"):
-            from torch.utils.tensorboard import SummaryWriter
+        from torch.utils.tensorboard import SummaryWriter
+
         purge = None if resume_at is None else resume_at + 1  # TensorBoard drops this step and those after it
         folder = str(self.folder / TENSORBOARD)
         return SummaryWriter(folder, purge_step=purge, flush_secs=FLUSH_SECONDS)

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from catalog_gen.clip.architecture import build, product_clip_config
+from catalog_gen.clip.config import ClipTrainConfig
 from catalog_gen.clip.publish import Trained, publish
-from catalog_gen.clip.train import ClipTrainConfig, minilm_folder
+from catalog_gen.clip.train import minilm_folder
 
 
 @pytest.fixture(scope="session", autouse=True)
