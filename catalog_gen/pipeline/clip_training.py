@@ -12,7 +12,7 @@ from catalog_gen.config import Settings
 from catalog_gen.errors import EXIT_OK, EXIT_PARTIAL, UsageError
 from catalog_gen.pipeline.signals import StopRequest, stop_on_signals
 from catalog_gen.pipeline.training_data import DataChoices, DataPlan, prepare_data
-from catalog_gen.pipeline.training_source import training_rows
+from catalog_gen.pipeline.training_source import keep_apart, training_rows
 from catalog_gen.training.settings import apply as with_settings
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ def train_clip_on_catalogue(
     """
     from catalog_gen.clip.config import ClipTrainConfig
     from catalog_gen.clip.train import train_clip
+    from catalog_gen.gan.checkpoint import CHECKPOINT as GAN_CHECKPOINT
 
+    keep_apart(work_dir, GAN_CHECKPOINT)
     if "name" in given:
         raise UsageError("name follows from --out", where="--set", hint="Name the folder as the bundle is to be named.")
     config = with_settings(ClipTrainConfig(name=out.name), given)

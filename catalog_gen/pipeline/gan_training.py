@@ -19,6 +19,7 @@ from catalog_gen.bundles import Bundle, load_bundle, read_weights
 from catalog_gen.catalog.database import Database
 from catalog_gen.catalog.model import Where
 from catalog_gen.clip.model import ClipModel, load_clip
+from catalog_gen.clip.trainer import CHECKPOINT as CLIP_CHECKPOINT
 from catalog_gen.config import Settings
 from catalog_gen.errors import EXIT_OK, EXIT_PARTIAL, BundleError, CatalogGenError, UsageError
 from catalog_gen.gan.checkpoint import BEST, CHECKPOINT
@@ -36,7 +37,7 @@ from catalog_gen.gan.train import GanTrainResult, Measure, TrainContext, data_ke
 from catalog_gen.pipeline.models import choose_device
 from catalog_gen.pipeline.signals import StopRequest, stop_on_signals
 from catalog_gen.pipeline.training_data import DataChoices, DataPlan, TrainingData, prepare_data
-from catalog_gen.pipeline.training_source import training_rows
+from catalog_gen.pipeline.training_source import keep_apart, training_rows
 from catalog_gen.quality.evaluation import FEWEST_PICTURES
 from catalog_gen.quality.lite1 import Lite1Features
 from catalog_gen.quality.monitor import Monitor
@@ -91,6 +92,7 @@ def train_gan_on_rows(settings: Settings, database: Database, request: GanReques
     Raises UsageError when settings, data or checkpoints do not fit, BundleError when a bundle is not to be had or was
     made for another CLIP, Unavailable when an optional package is missing.
     """
+    keep_apart(request.work_dir, CLIP_CHECKPOINT)
     stop = StopRequest()
     with processes(choose_device(settings.gan.device)) as device, stop_on_signals(stop):
         start = load_bundle(request.start_from, "gan") if request.start_from else None
