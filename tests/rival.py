@@ -1,8 +1,8 @@
 """The public package `lightweight-gan` trained on the catalogue's photos for a given time, on one CPU thread.
 
 Its own trainer, networks, losses and augmentation at their defaults, but for the batch, and the channels where
-`--fmap-max` lowers them; only its calls to CUDA are sent to the CPU. It reads no words. Its averaged generator's pictures
-go to a folder that `catalog-gen evaluate --pictures` scores as it scores ours.
+`--fmap-max` lowers them; only its calls to CUDA are sent to the CPU. It reads no words. Its averaged generator's
+pictures go to a folder that `catalog-gen evaluate --pictures` scores as it scores ours.
 
     pip install lightweight-gan
     PYTHONPATH=tests python -m rival --config catalog-gen.toml --work work/rival --minutes 12 --size 64

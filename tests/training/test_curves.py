@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from catalog_gen.errors import Unavailable, UsageError
-from catalog_gen.gan import curves
-from catalog_gen.gan.curves import draw_curves, loss_limits, smoothed
+from catalog_gen.training import curves
+from catalog_gen.training.curves import draw_curves, loss_limits, smoothed
 
 LOSS, MEASURE, RATE, NOTE = (43, 108, 177), (183, 82, 30), (107, 70, 193), (197, 48, 48)
 
