@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 CHECKPOINT = "clip-checkpoint.pt"
 BEST = "clip-best.pt"
 SHEET_PROMPTS = 12
-CURVES = ("photo_", "score_")  # what the names of figures begin with that are drawn as curves
+CURVES = [f"{shown}_{name}" for shown in ("photo", "score") for name in ("r1", "r10", "median_rank", "mrr")]
 
 Ending = Literal["finished", "stopped", "alarm"]
 
@@ -162,7 +162,7 @@ class Trainer:
         if found is None:
             return None
         figures, held = found
-        self.watch.measured(self.images_seen, {k: v for k, v in figures.items() if k.startswith(CURVES)})
+        self.watch.measured(self.images_seen, {name: figures[name] for name in CURVES})
         self._sheet(held)
         logger.info("%s of %s epochs: %s", self._epoch(self.step), self.config.epochs, json.dumps(figures))
         alarm = self.alarms.check_measure(self.images_seen, figures)

@@ -158,7 +158,7 @@ def _draw_measure(axis: Axes, name: str, images: Floats, values: Floats, *, ring
     if ringed and np.isfinite(values).any():
         best = int(np.nanargmax(values) if DIRECTION.get(name) == "higher" else np.nanargmin(values))
         axis.plot(images[best], values[best], "o", markersize=9, markerfacecolor="none", color="black")
-        title += f", best {values[best]:.3g} at {_in_thousands(images[best])}"
+        title = f"{name}, best {values[best]:.3g} at {_in_thousands(images[best])}"
     axis.set_title(title, fontsize=9, loc="left")
 
 

@@ -19,7 +19,7 @@ from catalog_gen.clip.evaluate import calibrate, retrieval
 from catalog_gen.clip.learner import Learner, info_nce, schedule
 from catalog_gen.clip.model import load_clip
 from catalog_gen.clip.train import ClipTrainResult, train_clip
-from catalog_gen.clip.trainer import BEST, Trainer
+from catalog_gen.clip.trainer import BEST, CURVES, Trainer
 from catalog_gen.errors import ConfigError, UsageError
 from catalog_gen.training.history import read_history
 from catalog_gen.training.settings import apply
@@ -183,6 +183,7 @@ def test_the_watch_shows_curves_and_what_words_find(rows: list[TrainRow], tmp_pa
     result = train(rows, tmp_path)
     work = tmp_path / "work"
     assert [line["images"] for line in measures(tmp_path)] == [40, 80, 120], "5 steps of 8 photos an epoch"
+    assert measures(tmp_path)[0].keys() - {"images", "kind"} == set(CURVES) and len(CURVES) == 8
     sheets = [f"{images:08d}.png" for images in (40, 80, 120)]
     assert sorted(file.name for file in (work / "sheets").iterdir()) == sheets
     assert Image.open(work / "curves.png").width > 400
