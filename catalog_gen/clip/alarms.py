@@ -25,9 +25,12 @@ class ClipAlarms:
         self._measures = 0
 
     def check_loss(self, images_seen: int, loss: float) -> Alarm | None:
-        """Return a divergence: a loss that is not finite, or one far above the first in three checks in a row."""
+        """Return a divergence: a loss that is not finite, or one far above the first in three checks in a row.
+
+        The first kind is final: its step has left weights that are no numbers.
+        """
         if not math.isfinite(loss):
-            return self._diverged(images_seen, f"the loss is {loss}, nothing that can be learned from")
+            return self._diverged(images_seen, f"the loss is {loss}, nothing that can be learned from", final=True)
         if self._start is None:
             self._start = loss
         bound = self.config.diverged * self._start
@@ -67,6 +70,6 @@ class ClipAlarms:
         self.best, self._start = state["best"], state["start"]
         self._spikes, self._measures = state["spikes"], state["measures"]
 
-    def _diverged(self, images_seen: int, what: str) -> Alarm:
+    def _diverged(self, images_seen: int, what: str, *, final: bool = False) -> Alarm:
         advice = "lower head_lr and text_lr"
-        return Alarm("divergence", images_seen, f"divergence at {images_seen:,} images: {what}; {advice}")
+        return Alarm("divergence", images_seen, f"divergence at {images_seen:,} images: {what}; {advice}", final)

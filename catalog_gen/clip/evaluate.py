@@ -59,7 +59,7 @@ def calibrate(texts: Tensor, images: Tensor, seed: int = 0) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HeldOutEmbeddings:
     """Unit-norm embeddings (N, D) of held-out products' prompts and photos, in the same order.
 
     photo: the mean of the four views, as a photograph is embedded; photo_once: its first view alone; score: the view in
@@ -77,15 +77,15 @@ def embed_held_out(
     embed_prompts: Callable[[Sequence[str]], Tensor],
     features: npt.NDArray[np.float16],
     rows: Sequence[TrainRow],
-) -> HeldOut:
+) -> HeldOutEmbeddings:
     """Embed rows (one at least) and their features (4, N, C), in the order of `photo_views`."""
     texts = embed_prompts([row.prompt for row in rows])
     with torch.inference_mode():
         views = torch.stack([F.normalize(image_head(view), dim=-1) for view in features])
-        return HeldOut(texts, F.normalize(views.mean(0), dim=-1), views[0], views[1])
+        return HeldOutEmbeddings(texts, F.normalize(views.mean(0), dim=-1), views[0], views[1])
 
 
-def evaluate(held: HeldOut, rows: Sequence[TrainRow]) -> dict[str, float]:
+def evaluate(held: HeldOutEmbeddings, rows: Sequence[TrainRow]) -> dict[str, float]:
     """Return the retrieval figures of each view, and how often the best photo is of the right kind and colour."""
     metrics: dict[str, float] = {}
     for shown, images in (("photo", held.photo), ("photo_once", held.photo_once), ("score", held.score)):

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from catalog_gen.clip.evaluate import HeldOut
+from catalog_gen.clip.evaluate import HeldOutEmbeddings
 from catalog_gen.training.extras import needs
 from catalog_gen.training_data import TrainRow
 
@@ -30,7 +30,7 @@ class Finding:
     found: list[int]
 
 
-def findings(held: HeldOut, chosen: Sequence[int]) -> list[Finding]:
+def findings(held: HeldOutEmbeddings, chosen: Sequence[int]) -> list[Finding]:
     """Return what the prompts at the positions `chosen` find among all held-out photos."""
     similarity = held.texts[list(chosen)] @ held.photo.T  # (len(chosen), N)
     nearest = similarity.topk(min(FOUND, similarity.shape[1]), dim=1).indices.tolist()

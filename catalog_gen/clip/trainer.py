@@ -22,7 +22,7 @@ from tqdm import tqdm
 from catalog_gen.clip.alarms import BEST_BY, ClipAlarms
 from catalog_gen.clip.config import ClipTrainConfig
 from catalog_gen.clip.data import batches, data_key
-from catalog_gen.clip.evaluate import HeldOut, embed_held_out, evaluate
+from catalog_gen.clip.evaluate import HeldOutEmbeddings, embed_held_out, evaluate
 from catalog_gen.clip.interrupt import stop_on_interrupt
 from catalog_gen.clip.learner import Learner
 from catalog_gen.clip.retrieval_sheet import findings, write_retrieval_sheet
@@ -116,7 +116,7 @@ class Trainer:
         self._save()
         return "finished" if self.step == learner.total_steps else "stopped"
 
-    def finish(self) -> tuple[dict[str, float], HeldOut | None]:
+    def finish(self) -> tuple[dict[str, float], HeldOutEmbeddings | None]:
         """Bring the best epoch's weights back, and give the image head its last lessons, where they do it good.
 
         Returns the held-out figures and embeddings of the result; nothing where no product is held out.
@@ -134,7 +134,7 @@ class Trainer:
         self.learner.fold_standardisation()
         return after if after is not None else ({}, None)
 
-    def _examine(self) -> tuple[dict[str, float], HeldOut] | None:
+    def _examine(self) -> tuple[dict[str, float], HeldOutEmbeddings] | None:
         """Return the held-out products' figures and embeddings as the learner is now; None where none is held out."""
         exam, learner = self.exam, self.learner
         if not exam.rows:
@@ -181,7 +181,7 @@ class Trainer:
     def _epoch(self, step: int) -> float:
         return round(step / self.learner.steps_per_epoch, 2)
 
-    def _sheet(self, held: HeldOut) -> None:
+    def _sheet(self, held: HeldOutEmbeddings) -> None:
         path = self.work_dir / "sheets" / f"{self.images_seen:08d}.png"
         shown = findings(held, pick_varied(self.exam.rows, SHEET_PROMPTS))
         write_retrieval_sheet(path, shown, self.exam.rows, self.exam.photo)
@@ -194,7 +194,11 @@ class Trainer:
         settings = self.config.watch
         ended = self.step == self.learner.total_steps  # going back would come too late
         can_go_back = bool(self.best) and self.rollbacks < settings.max_rollbacks and not ended
-        answers = {"log": "logged", "rollback": "rolled back" if can_go_back else "stopped", "stop": "stopped"}
+        answers = {
+            "log": "stopped" if alarm.final else "logged",
+            "rollback": "rolled back" if can_go_back else "stopped",
+            "stop": "stopped",
+        }
         answer = answers[settings.on_alarm]
         self.alarm = alarm.message
         logger.warning("%s", alarm.message)

@@ -252,9 +252,10 @@ def test_forgetting_is_an_alarm(
         assert rate == pytest.approx(CONFIG.head_lr * schedule(14, 15, CONFIG.warmup_share) / 2)
 
 
+@pytest.mark.parametrize("answer", ["stop", "log"])
 @pytest.mark.usefixtures("small")
-def test_a_divergence_leaves_no_bundle(rows: list[TrainRow], tmp_path: Path) -> None:
-    result = train(rows, tmp_path, changed(text_lr=1e30, head_lr=1e30, watch__log_every=1))
-    assert (result.ending, result.bundle) == ("alarm", None)
+def test_a_divergence_leaves_no_bundle(rows: list[TrainRow], tmp_path: Path, answer: str) -> None:
+    result = train(rows, tmp_path, changed(text_lr=1e30, head_lr=1e30, watch__log_every=1, watch__on_alarm=answer))
+    assert (result.ending, result.bundle) == ("alarm", None) and result.steps < 15, "nothing is left to learn"
     assert "divergence at " in result.alarm and "the loss is nan" in result.alarm
     assert not (tmp_path / "out").exists()

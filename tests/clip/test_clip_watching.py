@@ -12,7 +12,7 @@ from PIL import Image
 
 from catalog_gen.clip.alarms import ClipAlarms
 from catalog_gen.clip.config import ClipTrainConfig, ClipWatchConfig
-from catalog_gen.clip.evaluate import HeldOut
+from catalog_gen.clip.evaluate import HeldOutEmbeddings
 from catalog_gen.clip.retrieval_sheet import GAP, HEAD, RIGHT, TILE, WORDS, Finding, findings, write_retrieval_sheet
 from catalog_gen.errors import UsageError
 from catalog_gen.training.settings import apply, known_keys, parse_settings
@@ -51,7 +51,7 @@ def test_retrieval_far_below_its_best_is_an_alarm_and_memory_is_kept() -> None:
 def test_what_words_find_by_hand() -> None:
     photo = torch.eye(7)
     texts = torch.tensor([[0.1 * place for place in range(7)], [0.0, 1.0, 0.5, 0.4, 0.3, 0.2, 0.1]])
-    held = HeldOut(torch.cat([texts, torch.zeros(5, 7)]), photo, photo, photo)
+    held = HeldOutEmbeddings(torch.cat([texts, torch.zeros(5, 7)]), photo, photo, photo)
     assert findings(held, [0, 1]) == [Finding(0, 7, [6, 5, 4, 3, 2]), Finding(1, 1, [1, 2, 3, 4, 5])]
 
 
