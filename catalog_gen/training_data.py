@@ -118,6 +118,27 @@ def split(rows: Sequence[TrainRow], held_out: int = 1000, seed: int = 0) -> tupl
     return split_by(rows, hold_out(rows, held_out, seed))
 
 
+def pick_varied(rows: Sequence[TrainRow], count: int = 64) -> list[int]:
+    """Return up to `count` positions in `rows`: the most frequent kinds first, one of each colour in turn."""
+    groups: dict[str, list[int]] = {}
+    for index, row in enumerate(rows):
+        groups.setdefault(row.category, []).append(index)
+    for members in groups.values():  # unlike colours first within a kind
+        seen: dict[str, int] = {}
+        ranks: dict[int, int] = {}
+        for index in members:
+            ranks[index] = seen[rows[index].colour] = seen.get(rows[index].colour, -1) + 1
+        members.sort(key=lambda index: (ranks[index], index))
+    ordered = sorted(groups.values(), key=len, reverse=True)
+    chosen: list[int] = []
+    quota = max(1, count // 16)
+    for members in ordered[:16]:  # sixteen kinds, each a run of neighbours on the sheet
+        chosen += members[:quota]
+    taken = set(chosen)
+    rest = [index for members in ordered for index in members if index not in taken]
+    return (chosen + rest)[:count]
+
+
 def read_photos(
     rows: Sequence[TrainRow], size: int, cache_dir: Path, workers: int = 2, fit: Fit = "letterbox"
 ) -> PhotoSet:

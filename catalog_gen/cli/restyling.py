@@ -83,7 +83,7 @@ def restyle(
     with open_catalogue(settings) as opened:
         if style is None:
             assert revert is not None
-            typer.echo(take_back(opened, revert).describe())
+            typer.echo(take_back(settings, opened, revert).describe())
             return
         request = RestyleRequest(
             style=style,

@@ -25,6 +25,10 @@ CheckDataFlag = Annotated[bool, typer.Option("--check-data", help="Report on the
 DropDuplicatesFlag = Annotated[
     bool, typer.Option("--drop-duplicates", help="Of photos that look the same, learn from one; none that is held out.")
 ]
+SetFlag = Annotated[
+    list[str] | None, typer.Option("--set", help="KEY=VALUE of any setting in docs/training.md; repeatable.")
+]
+WandbFlag = Annotated[str | None, typer.Option("--wandb", help="Weights & Biases project to report to.")]
 
 
 def _fit(value: str | None) -> str | None:
@@ -49,24 +53,28 @@ def train_clip(
     where: WhereFlag = None,
     epochs: Annotated[int | None, typer.Option(min=1)] = None,
     batch: Annotated[int | None, typer.Option(min=2)] = None,
-    held_out: Annotated[int, typer.Option(min=1, help="Products left out to measure on.")] = 1000,
-    seed: Annotated[int, typer.Option()] = 0,
+    held_out: Annotated[int | None, typer.Option(min=1, help="Products left out to measure on. Default: 1000.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of every random number, and of the split.")] = None,
+    set_: SetFlag = None,
+    wandb: WandbFlag = None,
     config: ConfigFlag = None,
     database: DatabaseFlag = None,
     verbose: VerboseFlag = False,
 ) -> None:
-    """Train the product CLIP on the catalogue's rows with photos."""
+    """Train the product CLIP on rows with photos; the epoch that measured best becomes the bundle."""
+    from catalog_gen.clip.settings import merge
     from catalog_gen.pipeline.clip_training import train_clip_on_catalogue
     from catalog_gen.pipeline.training_data import DataChoices
     from catalog_gen.pipeline.training_source import training_source
 
     style = start_log(False, verbose)
     settings = read_settings(config, {"database.url": database, **columns_of_data(data, map_)})
+    flags = {"epochs": epochs, "batch_size": batch, "held_out": held_out, "seed": seed, "watch.wandb": wandb}
+    given = merge(flags, set_ or [])
     with training_source(settings, data, work_dir, style) as source:
-        options = {"epochs": epochs, "batch_size": batch, "held_out": held_out, "seed": seed}
         choices = DataChoices(drop_duplicates, check_data, source.unusable)
         rows = source.settings, source.database, where_of(where)
-        text, exit_code = train_clip_on_catalogue(*rows, out, work_dir, options, choices)
+        text, exit_code = train_clip_on_catalogue(*rows, out, work_dir, given, choices)
     typer.echo(text)
     raise typer.Exit(exit_code)
 
@@ -86,13 +94,11 @@ def train_gan(
     held_out: Annotated[int, typer.Option(min=1, help="Products left out, to measure on and to draw.")] = 1000,
     seed: Annotated[int | None, typer.Option(help="Of every random number.")] = None,
     from_: Annotated[str, typer.Option("--from", help="A generator's bundle to go on from (fine-tuning).")] = "",
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="KEY=VALUE of any setting in docs/training.md; repeatable.")
-    ] = None,
+    set_: SetFlag = None,
     search: Annotated[int, typer.Option(min=0, help="Try this many settings, each trained in short.")] = 0,
     sampler: Annotated[str | None, typer.Option(help="How a search chooses: bayesian (the default) or grid.")] = None,
     space: Annotated[Path | None, typer.Option(help="TOML with the settings that a search tries.")] = None,
-    wandb: Annotated[str | None, typer.Option(help="Weights & Biases project to report to.")] = None,
+    wandb: WandbFlag = None,
     config: ConfigFlag = None,
     database: DatabaseFlag = None,
     verbose: VerboseFlag = False,

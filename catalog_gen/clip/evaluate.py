@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,15 +21,20 @@ PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 
 
 def retrieval(texts: Tensor, images: Tensor) -> dict[str, float]:
-    """Return text-to-image R@1, R@10 and median rank (1 is best) of unit-norm (N, D) pairs in the same order."""
-    if not len(texts):
-        return {"r1": 0.0, "r10": 0.0, "median_rank": 0.0}
+    """Return text-to-image R@1, R@10, median and mean reciprocal rank of unit-norm (N, D) pairs in the same order.
+
+    The best rank is 1; the mean reciprocal rank is the finest of the four, and moves where the others stand still.
+    Embeddings that are not finite have no rank, and every figure is NaN.
+    """
     similarity = texts @ images.T
+    if not bool(torch.isfinite(similarity).all()):
+        return dict.fromkeys(("r1", "r10", "median_rank", "mrr"), math.nan)
     ranks = (similarity > similarity.diagonal()[:, None]).sum(1).add(1).float()
     return {
         "r1": float((ranks <= 1).float().mean()),
         "r10": float((ranks <= 10).float().mean()),
         "median_rank": float(ranks.median()),
+        "mrr": float(ranks.reciprocal().mean()),
     }
 
 
@@ -51,32 +58,43 @@ def calibrate(texts: Tensor, images: Tensor, seed: int = 0) -> dict[str, Any]:
     }
 
 
-def evaluate(
-    image_head: Callable[[npt.NDArray[np.float16]], Tensor],
-    embed_prompts: Callable[[Sequence[str]], Tensor],
-    features: npt.NDArray[np.float16],
-    rows: Sequence[TrainRow],
-) -> tuple[dict[str, float], dict[str, Any]]:
-    """Return (metrics, calibration) for held-out rows and their features (4, N, C), in the order of `photo_views`.
+@dataclass(frozen=True)
+class HeldOutEmbeddings:
+    """Unit-norm embeddings (N, D) of held-out products' prompts and photos, in the same order.
 
     photo: the mean of the four views, as a photograph is embedded; photo_once: its first view alone; score: the view in
     which generated pictures are scored.
     """
-    if not rows:
-        empty = torch.zeros(0, 1)
-        return {}, calibrate(empty, empty)
+
+    texts: Tensor
+    photo: Tensor
+    photo_once: Tensor
+    score: Tensor
+
+
+def embed_held_out(
+    image_head: Callable[[npt.NDArray[np.float16]], Tensor],
+    embed_prompts: Callable[[Sequence[str]], Tensor],
+    features: npt.NDArray[np.float16],
+    rows: Sequence[TrainRow],
+) -> HeldOutEmbeddings:
+    """Embed rows (one at least) and their features (4, N, C), in the order of `photo_views`."""
     texts = embed_prompts([row.prompt for row in rows])
     with torch.inference_mode():
         views = torch.stack([F.normalize(image_head(view), dim=-1) for view in features])
-    photo, photo_once, score = F.normalize(views.mean(0), dim=-1), views[0], views[1]
+        return HeldOutEmbeddings(texts, F.normalize(views.mean(0), dim=-1), views[0], views[1])
+
+
+def evaluate(held: HeldOutEmbeddings, rows: Sequence[TrainRow]) -> dict[str, float]:
+    """Return the retrieval figures of each view, and how often the best photo is of the right kind and colour."""
     metrics: dict[str, float] = {}
-    for shown, images in (("photo", photo), ("photo_once", photo_once), ("score", score)):
-        metrics |= {f"{shown}_{name}": value for name, value in retrieval(texts, images).items()}
-    best = (texts @ photo.T).argmax(1).tolist()
+    for shown, images in (("photo", held.photo), ("photo_once", held.photo_once), ("score", held.score)):
+        metrics |= {f"{shown}_{name}": value for name, value in retrieval(held.texts, images).items()}
+    best = (held.texts @ held.photo.T).argmax(1).tolist()
     metrics["top1_same_category"] = float(np.mean([rows[i].category == rows[j].category for i, j in enumerate(best)]))
     metrics["top1_same_colour"] = float(np.mean([rows[i].colour == rows[j].colour for i, j in enumerate(best)]))
     metrics["held_out"] = float(len(rows))
-    return {name: round(value, 4) for name, value in metrics.items()}, calibrate(texts, score)
+    return {name: round(value, 4) for name, value in metrics.items()}
 
 
 def _percentiles(values: npt.NDArray[np.float32]) -> dict[str, float]:

@@ -6,15 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from catalog_gen.bundles import Bundle, save_bundle
 from catalog_gen.clip.architecture import OPEN_CLIP_CONFIG, TEXT_FILES, TEXT_FOLDER
+from catalog_gen.clip.config import ClipTrainConfig
 from catalog_gen.clip.polish import POLISH
-
-if TYPE_CHECKING:
-    from catalog_gen.clip.train import ClipTrainConfig
-    from catalog_gen.training_data import HeldOut
+from catalog_gen.training_data import HeldOut
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,7 @@ class Trained:
     products: int
     seconds: float
     rule: HeldOut
+    epoch: float | None = None  # the one that measured best and is kept; None: the last
 
 
 def publish(out: Path, trained: Trained, text_folder: Path) -> Bundle:
@@ -47,7 +46,8 @@ def publish(out: Path, trained: Trained, text_folder: Path) -> Bundle:
         "calibration": dict(calibration),
         "metrics": dict(trained.metrics),
         "held_out_rule": asdict(trained.rule),
-        "training": asdict(config) | {"products": trained.products, "polish": asdict(POLISH)},
+        "training": config.model_dump(mode="json")
+        | {"products": trained.products, "polish": asdict(POLISH), "kept_epoch": trained.epoch},
     }
     return save_bundle(
         out,
@@ -66,6 +66,7 @@ def card(trained: Trained) -> str:
     figures = "\n".join(f"| {name} | {value} |" for name, value in trained.metrics.items())
     size, draft, score = config.image_size, config.draft_size, config.score_size
     optimiser = f"AdamW, decay {config.weight_decay}, peak rate {config.head_lr} (heads) and {config.text_lr} (text)"
+    kept = "" if trained.epoch is None else f" Epoch {trained.epoch:g} measured best, and is the one kept."
     stray = f"{100 * float(calibration['false_pass']):.1f} %"
     return f"""# {config.name}
 
@@ -78,7 +79,7 @@ A product CLIP: it reads a product's words and looks at its picture, and says ho
 ## Trained on
 {config.data}
 
-Photos used: {trained.products:,}. Loss: symmetric InfoNCE, batch {config.batch_size}, {config.epochs} epochs.
+Photos used: {trained.products:,}. Loss: symmetric InfoNCE, batch {config.batch_size}, {config.epochs} epochs.{kept}
 {optimiser}, seed {config.seed}.
 Then the image head alone: {POLISH.epochs} epochs of batch {POLISH.batch_size}, with noise and dropout on its features.
 Prompts are reworded at random: attributes dropped and shuffled, title words dropped. Photos are seen at {size} px,

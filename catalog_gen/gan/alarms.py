@@ -4,32 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from catalog_gen.gan.config import WatchConfig
+from catalog_gen.training.alarm import Alarm
 
 BEST_BY = "kid"  # the measure that the best checkpoint is chosen by; lower is better
 SPREAD = ("variety", "coverage")  # what falls when the generator draws the same few pictures for everything
 MEMORISED = "memorised"
 PATIENCE = 3  # checks in a row that a finite loss must be out of bounds: one bad batch is not a divergence
 MEASURES_BEFORE = 2  # measures before a fall can be told: the very first pictures are noise, and noise is varied
-
-
-@dataclass(frozen=True)
-class Alarm:
-    """One alarm: what kind, when, and one line with the figures and what to do.
-
-    final: no later step makes it good, so that a training which goes on would only waste its time.
-    """
-
-    kind: Literal["collapse", "divergence", "memorisation"]
-    images_seen: int
-    message: str
-    final: bool = False
 
 
 def check_weights(images_seen: int, weights: Mapping[str, Tensor]) -> Alarm | None:

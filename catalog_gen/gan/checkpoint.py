@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ import torch
 
 from catalog_gen.errors import UsageError
 from catalog_gen.gan.optim import lr_share
+from catalog_gen.training.checkpoint import read_state, write_state
 
 if TYPE_CHECKING:
     from catalog_gen.gan.run import Run
@@ -39,16 +39,7 @@ def save_checkpoint(path: Path, run: Run) -> None:
         "seconds": run.seconds,
         "guard": run.guard_state,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")  # always the same: what a killed process left is written over
-    try:
-        with part.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_state(path, state)
 
 
 def load_checkpoint(path: Path, run: Run) -> None:
@@ -106,14 +97,7 @@ def best_run(path: Path, run: Run) -> Run:
 
 def read_checkpoint(path: Path, device: str) -> dict[str, Any]:
     """Return a checkpoint's content. Raises UsageError when the file is no checkpoint of this version."""
-    try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # pickle, zip and torch each raise their own for a damaged file
-        raise UsageError(
-            f"the checkpoint cannot be read ({type(error).__name__})",
-            where=str(path),
-            hint="Start anew in another folder.",
-        ) from error
+    state: dict[str, Any] = read_state(path, device)
     if not isinstance(state, dict) or not state.keys() >= PARTS:
         raise UsageError("this is no checkpoint of this version", where=str(path), hint="Start anew in another folder.")
     return state

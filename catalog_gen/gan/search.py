@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from catalog_gen.errors import CatalogGenError, UsageError
-from catalog_gen.gan.extras import needs
 from catalog_gen.gan.search_result import RESULT, SearchResult, TrialRow
 from catalog_gen.gan.space import Choices, Range, Space
+from catalog_gen.training.extras import needs
 
 if TYPE_CHECKING:
     import optuna

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from catalog_gen.gan.alarms import BEST_BY
-from catalog_gen.gan.extras import needs
+from catalog_gen.training.extras import needs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import torch
 from PIL import Image
 
 from catalog_gen.gan.generator import Generator
-from catalog_gen.training_data import TrainRow
 
 
 @dataclass(frozen=True)
@@ -22,27 +20,6 @@ class Sheet:
     texts: npt.NDArray[np.float32]
     columns: int = 8
     seed: int = 0
-
-
-def pick_varied(rows: Sequence[TrainRow], count: int = 64) -> list[int]:
-    """Return up to `count` positions in `rows`: the most frequent kinds first, one of each colour in turn."""
-    groups: dict[str, list[int]] = {}
-    for index, row in enumerate(rows):
-        groups.setdefault(row.category, []).append(index)
-    for members in groups.values():  # unlike colours first within a kind
-        seen: dict[str, int] = {}
-        ranks: dict[int, int] = {}
-        for index in members:
-            ranks[index] = seen[rows[index].colour] = seen.get(rows[index].colour, -1) + 1
-        members.sort(key=lambda index: (ranks[index], index))
-    ordered = sorted(groups.values(), key=len, reverse=True)
-    chosen: list[int] = []
-    quota = max(1, count // 16)
-    for members in ordered[:16]:  # sixteen kinds, each a run of neighbours on the sheet
-        chosen += members[:quota]
-    taken = set(chosen)
-    rest = [index for members in ordered for index in members if index not in taken]
-    return (chosen + rest)[:count]
 
 
 @torch.inference_mode()

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from catalog_gen.bundles import check_place
 from catalog_gen.errors import UsageError
-from catalog_gen.gan.alarms import Alarm, Alarms, check_weights
+from catalog_gen.gan.alarms import BEST_BY, Alarms, check_weights
 from catalog_gen.gan.checkpoint import BEST, CHECKPOINT, best_run, load_checkpoint, read_checkpoint, save_checkpoint
 from catalog_gen.gan.config import GanTrainConfig
 from catalog_gen.gan.context import Ending, GanTrainResult, Measure, TrainContext
@@ -29,7 +29,8 @@ from catalog_gen.gan.export import Provenance, export_bundle, settle_norms
 from catalog_gen.gan.players import build_players
 from catalog_gen.gan.run import Floats, Run, check_shares, data_key
 from catalog_gen.gan.sheet import Sheet, write_sheet
-from catalog_gen.gan.watch import Watch
+from catalog_gen.training.alarm import Alarm
+from catalog_gen.training.watch import Watch, Watched
 from catalog_gen.training_data import TrainRow, load_photos
 
 logger = logging.getLogger(__name__)
@@ -155,12 +156,8 @@ class Trainer:
         held = ExitStack()
         if self.leads:
             settings = self.config.model_dump(mode="json")
-            resume_at = self.run.images_seen or None
-            self.watch = held.enter_context(
-                Watch(
-                    self.work_dir, self.config.watch, name=self.provenance.name, settings=settings, resume_at=resume_at
-                )
-            )
+            about = Watched(self.provenance.name, settings, best_by=BEST_BY, wandb=self.config.watch.wandb)
+            self.watch = held.enter_context(Watch(self.work_dir, about, resume_at=self.run.images_seen or None))
         return held
 
     def go(self) -> Ending:

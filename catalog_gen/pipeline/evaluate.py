@@ -22,7 +22,6 @@ from catalog_gen.clip.model import ClipModel, load_clip
 from catalog_gen.config import Settings
 from catalog_gen.errors import Unavailable, UsageError
 from catalog_gen.gan.sampling import Drawer, load_drawer
-from catalog_gen.gan.sheet import pick_varied
 from catalog_gen.pipeline.evaluated import (
     Drawing,
     Drawn,
@@ -55,7 +54,7 @@ from catalog_gen.quality.evaluation import (
 from catalog_gen.quality.lite1 import Lite1Features, cached_features
 from catalog_gen.quality.neighbours import unit
 from catalog_gen.report.evaluation import Strip, table, write_evaluation
-from catalog_gen.training_data import TrainRow
+from catalog_gen.training_data import TrainRow, pick_varied
 
 FORMAT = 1
 VARIETY_PROMPTS, VARIETY_DRAWS = 200, 4

@@ -15,17 +15,17 @@ import torch
 from catalog_gen.bundles import Bundle, load_bundle, read_weights
 from catalog_gen.catalog.database import Database
 from catalog_gen.clip.model import ClipModel, load_clip
+from catalog_gen.clip.trainer import CHECKPOINT as CLIP_CHECKPOINT
 from catalog_gen.config import Settings
 from catalog_gen.errors import EXIT_OK, EXIT_PARTIAL, BundleError, UsageError
 from catalog_gen.gan.config import GanTrainConfig
 from catalog_gen.gan.distributed import in_turn, processes, world
 from catalog_gen.gan.export import Provenance
-from catalog_gen.gan.extras import needs
 from catalog_gen.gan.few_photos import FEW_PHOTOS, few_photo_recipe
 from catalog_gen.gan.generator import Generator
 from catalog_gen.gan.latents import latents
 from catalog_gen.gan.settings import apply as with_settings
-from catalog_gen.gan.sheet import Sheet, pick_varied, to_uint8
+from catalog_gen.gan.sheet import Sheet, to_uint8
 from catalog_gen.gan.train import GanTrainResult, Measure, TrainContext, train_gan
 from catalog_gen.pipeline.data_report import DataReport
 from catalog_gen.pipeline.gan_request import GanRequest, Lessons, Trained
@@ -33,12 +33,13 @@ from catalog_gen.pipeline.gan_search import search_settings, searched
 from catalog_gen.pipeline.held_out import derived_rule, stated_rule
 from catalog_gen.pipeline.models import choose_device
 from catalog_gen.pipeline.signals import TRAINING, Stopped, StopRequest, stop_on_signals
-from catalog_gen.pipeline.training_data import DataChoices, DataPlan, TrainingData, prepare_data
-from catalog_gen.pipeline.training_source import training_rows
+from catalog_gen.pipeline.training_data import DataChoices, DataPlan, TrainingData, prepare_data, unprepared
+from catalog_gen.pipeline.training_source import keep_apart, training_rows
 from catalog_gen.quality.evaluation import FEWEST_PICTURES
 from catalog_gen.quality.lite1 import Lite1Features
 from catalog_gen.quality.monitor import Monitor
-from catalog_gen.training_data import HeldOut, load_photos
+from catalog_gen.training.extras import needs
+from catalog_gen.training_data import HeldOut, load_photos, pick_varied
 
 log = logging.getLogger(__name__)
 
@@ -55,13 +56,14 @@ def train_gan_on_rows(settings: Settings, database: Database, request: GanReques
     made for another CLIP, Unavailable when an optional package is missing.
     """
     space = searched(request) if request.trials else {}
+    keep_apart(request.work_dir, CLIP_CHECKPOINT)
     stop = StopRequest()
     with processes(choose_device(settings.gan.device)) as device, stop_on_signals(stop, wording=TRAINING):
         try:
             with stop.at_once():
                 prepared = _prepare(settings, database, request, data, device, stop)
         except Stopped:
-            return Trained(_unprepared(request) if world()[0] == 0 else "", EXIT_PARTIAL)
+            return Trained(unprepared(request.out) if world()[0] == 0 else "", EXIT_PARTIAL)
         if isinstance(prepared, DataReport):
             return Trained(prepared.describe() if world()[0] == 0 else "")
         config, lessons = prepared
@@ -101,12 +103,6 @@ def _prepare(
     clip = load_clip(settings.clip.model, device, pretrained=settings.clip.pretrained or None)
     config = _for_clip(config, clip, start)
     return config, _lessons(request, config, found, clip, start, stop)
-
-
-def _unprepared(request: GanRequest) -> str:
-    """Return the line for a stop before the first step. Photos are kept as one whole array, or not at all."""
-    again = "the same command starts again, and decodes the photos anew where they were not all decoded"
-    return f"{request.out}: stopped before the first step; {again}"
 
 
 def base_config(device: str, given: Mapping[str, Any], start: Bundle | None) -> GanTrainConfig:

@@ -104,6 +104,12 @@ def prepare_data(rows: Sequence[TrainRow], plan: DataPlan, choices: DataChoices)
     return TrainingData([row for row, stays in kept if stays], [row for row, is_held in held if is_held], report, rule)
 
 
+def unprepared(out: Path) -> str:
+    """Return the line for a stop before the first step. Photos are kept as one whole array, or not at all."""
+    again = "the same command starts again, and decodes the photos anew where they were not all decoded"
+    return f"{out}: stopped before the first step; {again}"
+
+
 def to_drop(duplicates: NearDuplicates, held_out: Mask) -> Mask:
     """Return which photos (N,) to leave out of training, so that none repeats another or a held-out one.
 

@@ -88,6 +88,19 @@ def make_work_dir(folder: Path) -> None:
         raise UsageError(f"cannot be made ({error.strerror or error})", where=f"--work-dir {folder}") from error
 
 
+def keep_apart(folder: Path, theirs: str) -> None:
+    """Raise UsageError when the work folder holds `theirs`, the other kind of training's checkpoint.
+
+    Both kinds call their curves and sheets alike, and one that starts anew would take the other's away.
+    """
+    if (folder / theirs).exists():
+        raise UsageError(
+            f"this folder is another kind of training's: it holds {theirs}",
+            where=f"--work-dir {folder}",
+            hint="Name another folder.",
+        )
+
+
 def training_rows(settings: Settings, database: Database, where: Where) -> list[TrainRow]:
     """Return the catalogue's products that have words and a photo on this machine.
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from catalog_gen.clip.architecture import build, product_clip_config
+from catalog_gen.clip.architecture import TEXT_FILES, build, product_clip_config
+from catalog_gen.clip.config import ClipTrainConfig
 from catalog_gen.clip.publish import Trained, publish
-from catalog_gen.clip.train import ClipTrainConfig, minilm_folder
+from catalog_gen.clip.train import minilm_folder
+from catalog_gen.training_data import HeldOut
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,6 +26,20 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def small_tower(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A text tower of MiniLM's kind with its tokenizer, one layer of 32 numbers, at random: steps in milliseconds."""
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("towers") / "small"
+    torch.manual_seed(0)
+    shape = BertConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64)
+    BertModel(shape).save_pretrained(folder)
+    for file in TEXT_FILES[1:]:
+        shutil.copy(minilm_folder() / file, folder / file)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     config = ClipTrainConfig(name="test-clip", embed_dim=64, image_size=64, score_size=48, draft_size=32)
@@ -32,7 +49,7 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundles") / "test-clip"
     publish(
         folder,
-        Trained(model, model_config, config, {"photo_r1": 0.5}, calibration, 10, 60.0),
+        Trained(model, model_config, config, {"photo_r1": 0.5}, calibration, 10, 60.0, HeldOut()),
         minilm_folder(),
     )
     return folder

@@ -5,19 +5,24 @@ from __future__ import annotations
 import colorsys
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from catalog_gen.bundles import load_bundle
+from catalog_gen.bundles import load_bundle, read_weights
+from catalog_gen.clip.config import ClipTrainConfig
 from catalog_gen.clip.evaluate import calibrate, retrieval
+from catalog_gen.clip.learner import Learner, info_nce, schedule
 from catalog_gen.clip.model import load_clip
-from catalog_gen.clip.train import ClipTrainConfig, ClipTrainResult, info_nce, train_clip
-from catalog_gen.errors import ConfigError
+from catalog_gen.clip.train import ClipTrainResult, train_clip
+from catalog_gen.clip.trainer import BEST, CURVES, Trainer
+from catalog_gen.errors import ConfigError, UsageError
+from catalog_gen.training.history import read_history
+from catalog_gen.training.settings import apply
 from catalog_gen.training_data import TrainRow, hold_out
 
 COLOURS = ("red", "green", "blue", "yellow")
@@ -32,7 +37,7 @@ CONFIG = ClipTrainConfig(
     epochs=3,
     batch_size=8,
     held_out=8,
-    checkpoint_every=2,
+    checkpoint_every=100,
 )
 
 
@@ -52,6 +57,12 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[TrainRow]:
     return found
 
 
+@pytest.fixture
+def small(small_tower: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train a small text tower in place of MiniLM."""
+    monkeypatch.setattr("catalog_gen.clip.train.minilm_folder", lambda: small_tower)
+
+
 def train(
     rows: list[TrainRow],
     folder: Path,
@@ -61,11 +72,17 @@ def train(
     return train_clip(rows, out=folder / "out", work_dir=folder / "work", config=config, should_stop=stop)
 
 
+def changed(**values: Any) -> ClipTrainConfig:
+    """Return CONFIG with these settings; `watch__` stands for the section."""
+    return apply(CONFIG, {name.replace("__", "."): value for name, value in values.items()})
+
+
 def after(steps: int) -> Callable[[], bool]:
     asked = iter(range(10**6))
     return lambda: next(asked) >= steps
 
 
+@pytest.mark.usefixtures("small")
 def test_a_stopped_training_goes_on_to_the_very_same_model(rows: list[TrainRow], tmp_path: Path) -> None:
     whole = train(rows, tmp_path / "whole")
     assert whole.finished and whole.bundle is not None
@@ -76,6 +93,10 @@ def test_a_stopped_training_goes_on_to_the_very_same_model(rows: list[TrainRow],
     last = train(rows, tmp_path / "parts")
     assert last.finished and last.steps == whole.steps == 15
     assert last.hash == whole.hash
+    ours, theirs = (read_weights(load_bundle(str(result.bundle), "clip")) for result in (last, whole))
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+    curves = [read_history(tmp_path / part / "work" / "metrics.jsonl") for part in ("whole", "parts")]
+    assert curves[0] == curves[1] and len(curves[0]) == 4 + 3, "losses at 1, 5, 10, 15; a measurement each epoch"
     clip = load_clip(str(last.bundle))
     assert clip.hash == whole.hash and clip.score_size == 48 and clip.threshold is not None
     stated = load_bundle(str(last.bundle), "clip").config["held_out_rule"]
@@ -85,7 +106,7 @@ def test_a_stopped_training_goes_on_to_the_very_same_model(rows: list[TrainRow],
 
 def test_the_bundle_embeds_as_the_trained_model_did(rows: list[TrainRow], tmp_path: Path) -> None:
     """The head's folded standardisation, float16 weights and the loader together change next to nothing."""
-    result = train(rows, tmp_path, replace(CONFIG, epochs=8, head_lr=3e-3))
+    result = train(rows, tmp_path, changed(epochs=8, head_lr=3e-3))
     clip = load_clip(str(result.bundle))
     texts = clip.embed_texts([f"A {colour} {shape}" for colour in COLOURS for shape in SHAPES])
     photos = []
@@ -99,21 +120,22 @@ def test_the_bundle_embeds_as_the_trained_model_did(rows: list[TrainRow], tmp_pa
     assert sum(right) >= 6  # chance is two of eight
 
 
+@pytest.mark.usefixtures("small")
 def test_another_training_in_the_same_work_folder_is_refused(rows: list[TrainRow], tmp_path: Path) -> None:
     train(rows, tmp_path, stop=after(1))
     with pytest.raises(ConfigError, match="belongs to a training with other rows or settings"):
-        train(rows, tmp_path, replace(CONFIG, seed=7))
+        train(rows, tmp_path, changed(seed=7))
 
 
 def test_too_few_rows_are_refused(rows: list[TrainRow], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="fewer than one batch of 256"):
-        train(rows, tmp_path, replace(CONFIG, batch_size=256))
+        train(rows, tmp_path, changed(batch_size=256))
 
 
 @pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": 1}, {"dropout": 1.0}, {"photo_view_share": -0.1}])
 def test_settings_that_cannot_train_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match=next(iter(wrong))):
-        replace(CONFIG, **wrong)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=next(iter(wrong))):
+        changed(**wrong)
 
 
 def test_info_nce_of_perfect_and_of_twin_pairs() -> None:
@@ -127,8 +149,113 @@ def test_info_nce_of_perfect_and_of_twin_pairs() -> None:
 
 def test_retrieval_and_threshold_of_known_vectors() -> None:
     eye = torch.eye(20)
-    assert retrieval(eye, eye) == {"r1": 1.0, "r10": 1.0, "median_rank": 1.0}
+    assert retrieval(eye, eye) == {"r1": 1.0, "r10": 1.0, "median_rank": 1.0, "mrr": 1.0}
+    order = torch.tensor([[0.9, 0.1], [0.8, 0.2]])  # both like the first photo best: ranks 1 and 2
+    assert retrieval(order, torch.eye(2)) == {"r1": 0.5, "r10": 1.0, "median_rank": 1.0, "mrr": 0.75}
+    assert all(math.isnan(value) for value in retrieval(order * math.nan, torch.eye(2)).values())
     assert retrieval(eye, eye.roll(1, 0))["r1"] == 0.0
     found = calibrate(eye, eye)
     assert found["threshold"] == 1.0 and found["false_pass"] == 0.0
     assert found["matched"]["p50"] == 1.0 and found["mismatched"]["p99"] == 0.0
+
+
+def test_rates_rise_and_fall_by_hand() -> None:
+    rates = [schedule(step, 12, 1 / 3) for step in range(12)]
+    assert rates[:4] == [0.25, 0.5, 0.75, 1.0], "four steps of twelve"
+    assert rates[4] == 1.0 and rates[8] == pytest.approx(0.5), "half of the cosine's eight steps"
+    assert rates[11] == pytest.approx(0.5 * (1 + math.cos(math.pi * 7 / 8)))
+
+
+def measures(folder: Path) -> list[dict[str, Any]]:
+    return [line for line in read_history(folder / "work" / "metrics.jsonl") if line["kind"] == "measure"]
+
+
+def losses(folder: Path) -> list[dict[str, Any]]:
+    return [line for line in read_history(folder / "work" / "metrics.jsonl") if line["kind"] == "loss"]
+
+
+def notes(folder: Path) -> list[str]:
+    return [line["text"] for line in read_history(folder / "work" / "metrics.jsonl") if line["kind"] == "note"]
+
+
+@pytest.mark.usefixtures("small")
+def test_the_watch_shows_curves_and_what_words_find(rows: list[TrainRow], tmp_path: Path) -> None:
+    result = train(rows, tmp_path)
+    work = tmp_path / "work"
+    assert [line["images"] for line in measures(tmp_path)] == [40, 80, 120], "5 steps of 8 photos an epoch"
+    assert measures(tmp_path)[0].keys() - {"images", "kind"} == set(CURVES) and len(CURVES) == 8
+    sheets = [f"{images:08d}.png" for images in (40, 80, 120)]
+    assert sorted(file.name for file in (work / "sheets").iterdir()) == sheets
+    assert Image.open(work / "curves.png").width > 400
+    assert list((work / "tensorboard").glob("events.out.tfevents.*"))
+    best = max(line["photo_mrr"] for line in measures(tmp_path))
+    assert result.metrics["photo_mrr"] >= best, "polished, where that did it good"
+
+
+def worse_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    """Break the text tower's weights at the end of every step after `steps`: what is measured then is chance."""
+    step = Learner.step
+
+    def breaking(self: Learner, number: int, chosen: Any) -> dict[str, float]:
+        said = step(self, number, chosen)
+        if number >= steps:
+            with torch.no_grad():
+                for parameter in self.model.text.parameters():
+                    parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+        return said
+
+    monkeypatch.setattr(Learner, "step", breaking)
+
+
+@pytest.mark.usefixtures("small")
+def test_the_best_epoch_is_kept_and_not_the_last(
+    rows: list[TrainRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worse_after(monkeypatch, 10)
+    result = train(rows, tmp_path, changed(watch__on_alarm="log", head_lr=3e-3))
+    values = [line["photo_mrr"] for line in measures(tmp_path)]
+    assert values[2] < max(values[:2]), "the last epoch is the worst"
+    assert result.finished and result.epoch == 1 + values.index(max(values[:2]))
+    bundle = load_bundle(str(result.bundle), "clip")
+    assert bundle.config["training"]["kept_epoch"] == result.epoch
+    assert f"Epoch {result.epoch:g} measured best" in (tmp_path / "out" / "CARD.md").read_text("utf-8")
+    kept = torch.load(tmp_path / "work" / BEST, weights_only=True)["trained"]
+    words = read_weights(bundle)
+    for name in kept:
+        if name.startswith("text."):  # the head was polished; the words were not
+            torch.testing.assert_close(words[name].float(), kept[name], atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("answer", ["stop", "rollback"])
+@pytest.mark.usefixtures("small")
+def test_forgetting_is_an_alarm(
+    rows: list[TrainRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    monkeypatch.setattr("catalog_gen.clip.alarms.MEASURES_BEFORE", 1)
+    figures = iter([0.8, 0.3, 0.9, 0.9, 0.9])
+    examine = Trainer._examine
+
+    def forgetful(self: Trainer) -> Any:
+        found = examine(self)
+        return found and (found[0] | {"photo_mrr": next(figures)}, found[1])
+
+    monkeypatch.setattr(Trainer, "_examine", forgetful)
+    result = train(rows, tmp_path, changed(watch__on_alarm=answer))
+    said = {"stop": "stopped", "rollback": "rolled back"}[answer]
+    assert [text.partition(":")[0] for text in notes(tmp_path)] == [f"forgetting, {said}"]
+    assert result.ending == ("alarm" if answer == "stop" else "finished")
+    assert result.bundle is not None and result.epoch == (1 if answer == "stop" else 3)
+    if answer == "stop":
+        assert "photo_mrr fell to 0.3, below 50% of its best 0.8" in result.alarm
+    else:
+        (rate,) = [line["head_lr"] for line in losses(tmp_path) if line["images"] == 120]
+        assert rate == pytest.approx(CONFIG.head_lr * schedule(14, 15, CONFIG.warmup_share) / 2)
+
+
+@pytest.mark.parametrize("answer", ["stop", "log"])
+@pytest.mark.usefixtures("small")
+def test_a_divergence_leaves_no_bundle(rows: list[TrainRow], tmp_path: Path, answer: str) -> None:
+    result = train(rows, tmp_path, changed(text_lr=1e30, head_lr=1e30, watch__log_every=1, watch__on_alarm=answer))
+    assert (result.ending, result.bundle) == ("alarm", None) and result.steps < 15, "nothing is left to learn"
+    assert "divergence at " in result.alarm and "the loss is nan" in result.alarm
+    assert not (tmp_path / "out").exists()

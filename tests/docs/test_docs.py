@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from catalog_gen import errors
 from catalog_gen.catalog.csv_feed import CsvFeed
 from catalog_gen.cli import app
+from catalog_gen.clip.config import ClipTrainConfig
 from catalog_gen.config import Settings, load_settings
 from catalog_gen.demo import catalogue_path
 from catalog_gen.gan.config import GanTrainConfig
@@ -113,6 +114,11 @@ def test_every_training_setting_is_listed_with_its_default() -> None:
     expected = {key: shown(value) for key, value in keys(GanTrainConfig).items()}
     assert dict(listed(section)) == expected
     assert [key for key, _ in listed(section)] == list(known_keys())
+
+
+def test_every_setting_of_a_clip_is_listed_with_its_default() -> None:
+    section = read("docs/training.md").split("\n## Training CLIP\n")[1].split("\n## ")[0]
+    assert listed(section) == [(key, shown(value)) for key, value in keys(ClipTrainConfig).items()]
 
 
 def test_every_key_is_listed_with_its_default() -> None:

@@ -27,10 +27,10 @@ from catalog_gen.gan.export import Provenance
 from catalog_gen.gan.generator import Generator
 from catalog_gen.gan.players import build_players
 from catalog_gen.gan.sampling import load_drawer
-from catalog_gen.gan.sheet import Sheet, pick_varied
+from catalog_gen.gan.sheet import Sheet
 from catalog_gen.gan.step import train_step
 from catalog_gen.gan.train import GanTrainResult, TrainContext, train_gan
-from catalog_gen.training_data import TrainRow
+from catalog_gen.training_data import TrainRow, pick_varied
 from tests.gan.conftest import unit_rows
 
 

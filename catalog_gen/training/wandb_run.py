@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from catalog_gen.gan.extras import needs
+from catalog_gen.training.extras import needs
 
 logger = logging.getLogger(__name__)
 

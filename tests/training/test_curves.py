@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from catalog_gen.errors import Unavailable, UsageError
-from catalog_gen.gan import curves
-from catalog_gen.gan.curves import draw_curves, loss_limits, smoothed
+from catalog_gen.training import curves
+from catalog_gen.training.curves import draw_curves, loss_limits, smoothed
 
 LOSS, MEASURE, RATE, NOTE = (43, 108, 177), (183, 82, 30), (107, 70, 193), (197, 48, 48)
 
@@ -52,6 +52,26 @@ def test_a_falling_measure_falls(tmp_path: Path) -> None:
     columns = np.flatnonzero(curve.any(axis=0))
     left, right = (float(np.flatnonzero(curve[:, column]).mean()) for column in (columns[3], columns[-4]))
     assert right - left > 80, "rows count downwards"
+
+
+@pytest.mark.parametrize(("name", "ringed"), [("kid", 1), ("photo_mrr", 2)])
+def test_the_best_of_the_measure_that_chooses_is_ringed(tmp_path: Path, name: str, ringed: int) -> None:
+    history = tmp_path / "metrics.jsonl"
+    lines = falling("measure", name, [0.5, 0.1, 0.9])
+    history.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    blacks = []
+    for best_by in ("", name):
+        draw_curves(history, tmp_path / "curves.png", "", best_by)
+        with Image.open(tmp_path / "curves.png") as image:
+            picture = np.asarray(image.convert("RGB")).astype(np.int16)
+        blacks.append(ink(picture, (0, 0, 0)))
+    columns = np.flatnonzero(ink(picture, MEASURE).any(axis=0))
+    left, right = columns.min(), columns.max()  # the first point and the last; the best is between, or the last
+    where = {1: (left + right) / 2, 2: right}[ringed]
+    curve_rows = np.flatnonzero(ink(picture, MEASURE).any(axis=1))
+    added = (blacks[1] & ~blacks[0])[curve_rows.min() - 4 : curve_rows.max() + 5]
+    ring = np.flatnonzero(added.any(axis=0))
+    assert ring.size and abs(ring.mean() - where) < 5
 
 
 def test_notes_are_lines_through_every_panel_and_words_below(tmp_path: Path) -> None:

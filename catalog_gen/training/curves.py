@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from catalog_gen.gan.alarms import BEST_BY
-from catalog_gen.gan.extras import needs
-from catalog_gen.gan.history import Kind, Line, read_history
+from catalog_gen.training.extras import needs
+from catalog_gen.training.history import Kind, Line, read_history
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,16 +31,18 @@ SMOOTH = 12  # points on either side that a smoothed loss is the median of, at m
 DIRECTION = {
     **dict.fromkeys(("kid", "fd", "fid", "memorised"), "lower"),
     **dict.fromkeys(("precision", "recall", "density", "coverage", "variety"), "higher"),
+    **dict.fromkeys(("photo_r1", "photo_r10", "photo_mrr", "score_r1", "score_r10", "score_mrr"), "higher"),
+    **dict.fromkeys(("photo_median_rank", "score_median_rank"), "lower"),
 }
 COLOURS = {"loss": "#2b6cb0", "lr": "#6b46c1", "measure": "#b7521e"}
 NOTE_COLOUR = "#c53030"
 
 
-def draw_curves(metrics_jsonl: Path, out_png: Path, title: str = "") -> None:
+def draw_curves(metrics_jsonl: Path, out_png: Path, title: str = "", best_by: str = "") -> None:
     """Draw the history `metrics_jsonl` to `out_png`, by a temporary name.
 
     Each loss has its curve, smoothed over the raw one; learning rates (names ending in `lr`) share a panel; each
-    measure has its points, and the best of the one that checkpoints are chosen by is ringed. Notes are numbered
+    measure has its points, and the best of `best_by`, which checkpoints are chosen by, is ringed. Notes are numbered
     lines through every panel, told below. Raises UsageError for a file that is no history, Unavailable without
     matplotlib.
     """
@@ -58,7 +59,7 @@ def draw_curves(metrics_jsonl: Path, out_png: Path, title: str = "") -> None:
     if rates:
         _draw_rates(next(places), rates)
     for name, (images, values) in measures.items():
-        _draw_measure(next(places), name, images, values)
+        _draw_measure(next(places), name, images, values, ringed=name == best_by)
     end = max((int(line["images"]) for line in lines), default=0)
     for axis in axes:
         axis.set_xlim(0, max(1, end) * 1.02)
@@ -150,14 +151,14 @@ def _draw_rates(axis: Axes, rates: dict[str, tuple[Floats, Floats]]) -> None:
         axis.legend(fontsize=7, frameon=False)
 
 
-def _draw_measure(axis: Axes, name: str, images: Floats, values: Floats) -> None:
+def _draw_measure(axis: Axes, name: str, images: Floats, values: Floats, *, ringed: bool) -> None:
     axis.plot(images, values, "o-", color=COLOURS["measure"], linewidth=1.4, markersize=3.5)
     axis.margins(y=0.1)
     title = f"{name} ({DIRECTION[name]} is better)" if name in DIRECTION else name
-    if name == BEST_BY and np.isfinite(values).any():
-        best = int(np.nanargmin(values))
+    if ringed and np.isfinite(values).any():
+        best = int(np.nanargmax(values) if DIRECTION.get(name) == "higher" else np.nanargmin(values))
         axis.plot(images[best], values[best], "o", markersize=9, markerfacecolor="none", color="black")
-        title += f", best {values[best]:.3g} at {_in_thousands(images[best])}"
+        title = f"{name}, best {values[best]:.3g} at {_in_thousands(images[best])}"
     axis.set_title(title, fontsize=9, loc="left")
 
 

@@ -16,15 +16,14 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from catalog_gen.errors import Unavailable, UsageError
-from catalog_gen.gan.config import WatchConfig
-from catalog_gen.gan.history import read_history
-from catalog_gen.gan.watch import Watch
+from catalog_gen.training.history import read_history
+from catalog_gen.training.watch import Watch, Watched
 
 SETTINGS = {"images": 400, "losses": {"layout": 8.0}}
 
 
 def opened(folder: Path, resume_at: int | None = None, project: str = "") -> Watch:
-    return Watch(folder, WatchConfig(wandb=project), name="jackets", settings=SETTINGS, resume_at=resume_at)
+    return Watch(folder, Watched("jackets", SETTINGS, best_by="kid", wandb=project), resume_at=resume_at)
 
 
 def tensorboard(folder: Path) -> EventAccumulator:
