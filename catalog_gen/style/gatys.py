@@ -27,7 +27,8 @@ VERSION = 1
 PRODUCT_TEXTURE = 0.25  # from this product_strength on the style's texture is worth optimising in the product too
 _PLACES = 8  # where the picture is looked at from, in turn
 _SAMPLES = 64  # px a side that colours are measured on
-_CHROMA = 6.0  # how much more a step in colour counts than one in grey
+_NARROWEST = 0.05  # how freely at least a colour moves that the style has not
+_CHROMA = 2.0  # how much more a step in colour counts than one in grey
 _BASE = 10  # cells along the shorter side in what is not optimised
 _SMALLEST = 64  # px, the shorter side of the coarsest level at least
 
@@ -40,7 +41,7 @@ class GatysSettings:
     steps: int = 120  # at the coarsest level; each finer one takes half of the one before
     levels: int = 2  # each twice the size of the one before
     size: int = 512  # px, longer side at the finest level; a larger picture gets the difference, enlarged
-    learning_rate: float = 0.02
+    learning_rate: float = 0.03
     style_weight: float = 1.0
     content_weight: float = 0.1
     colour_weight: float = 2.0
@@ -149,22 +150,25 @@ class GatysEngine:
     def _optimise(self, start: Tensor, task: _Task, steps: int) -> Tensor:
         """Return the start, optimised: as the bands of a pyramid, in which large strokes move as easily as grain.
 
-        The base stays, and with it the scene's layout: free, it would meet the palette by large stains.
+        Each band is in the palette's own axes, scaled by how far its colours spread along them: a direction that the
+        style hardly uses hardly moves. The base stays, and with it the scene's layout: free, it would meet the palette
+        by large stains.
         """
         levels = max(1, round(math.log2(min(start.shape[-2:]) / _BASE)))
+        axes = _axes(task.palette)
         bands, base = laplacian(start.detach(), levels)
-        planes = [band.requires_grad_() for band in bands]
+        planes = [(torch.linalg.inv(axes) @ b.flatten(2)).view_as(b).requires_grad_() for b in bands]
         losses = _Losses(self, task)
 
-        def loss() -> Tensor:
-            return losses(rebuild(planes, base))
+        def drawn() -> Tensor:
+            return rebuild([(axes @ plane.flatten(2)).view_as(plane) for plane in planes], base)
 
         if self.settings.optimiser == "lbfgs":
-            _lbfgs(planes, loss, steps)
+            _lbfgs(planes, lambda: losses(drawn()), steps)
         else:
-            _adam(planes, loss, steps, self.settings.learning_rate, losses.jitter)
+            _adam(planes, lambda: losses(drawn()), steps, self.settings.learning_rate, losses.jitter)
         with torch.no_grad():
-            return rebuild(planes, base).clamp(0, 1)
+            return drawn().clamp(0, 1)
 
     def grams_of(self, images: Tensor, valid: Tensor | None = None, maps: list[Tensor] | None = None) -> list[Tensor]:
         """Return the Gram matrices (1, C, C) of every map of the features.
@@ -280,6 +284,14 @@ def _total_variation(picture: Tensor) -> Tensor:
         down = (planes[..., 1:, :] - planes[..., :-1, :]).abs().mean()
         total = total + share * (across + down)
     return total
+
+
+def _axes(palette: Palette) -> Tensor:
+    """Return the palette's principal axes (1, 3, 3), columns scaled by its deviations, the largest being one."""
+    values, vectors = torch.linalg.eigh(palette.covariance)
+    spread = values.clamp_min(1e-8).sqrt()
+    axes: Tensor = vectors * (spread / spread.max()).clamp_min(_NARROWEST).unsqueeze(1)
+    return axes
 
 
 def _toned(content: Tensor, weight: Tensor, palette: Palette) -> Tensor:
