@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from catalog_gen.errors import ConfigError
-from catalog_gen.style.colour import Palette, mix_palettes, palette_of, transport_gaussian
+from catalog_gen.style.colour import Palette, directions, mix_palettes, palette_of, quantiles_of, transport_gaussian
 from catalog_gen.style.engine import EngineConfig, Look, engine_hash
 from catalog_gen.style.features import FeatureNetwork, coverage, gram, load_features, scene_of
 from catalog_gen.style.pyramid import fill, laplacian, rebuild
@@ -26,7 +26,10 @@ from catalog_gen.style.pyramid import fill, laplacian, rebuild
 VERSION = 1
 PRODUCT_TEXTURE = 0.25  # from this product_strength on the style's texture is worth optimising in the product too
 _PLACES = 8  # where the picture is looked at from, in turn
-_CHROMA = 4.0  # how much more a step in colour counts than one in grey
+_SAMPLES = 64  # px a side that colours are measured on
+_NARROWEST = 0.05  # how freely at least a colour moves that the style has not
+_CHROMA = 2.0  # how much more a step in colour counts than one in grey
+_BASE = 10  # cells along the shorter side in what is not optimised
 _SMALLEST = 64  # px, the shorter side of the coarsest level at least
 
 
@@ -38,9 +41,10 @@ class GatysSettings:
     steps: int = 120  # at the coarsest level; each finer one takes half of the one before
     levels: int = 2  # each twice the size of the one before
     size: int = 512  # px, longer side at the finest level; a larger picture gets the difference, enlarged
-    learning_rate: float = 0.02
+    learning_rate: float = 0.03
     style_weight: float = 1.0
     content_weight: float = 0.1
+    colour_weight: float = 2.0
     tv_weight: float = 0.3
     noise: float = 0.05  # deviation of the noise that the optimisation starts from, over the content
     texture_product: bool = False  # whether the product is optimised too, by statistics of its own
@@ -53,10 +57,11 @@ class GatysSettings:
 
 @dataclass(frozen=True)
 class StyleTargets:
-    """The style's Gram matrices by level, coarse to fine, (1, C, C) each (`GatysEngine.grams_of`); and its palette."""
+    """The style's Gram matrices by level, coarse to fine, (1, C, C) each (`GatysEngine.grams_of`); and its palettes."""
 
     grams: tuple[tuple[Tensor, ...], ...]
     palette: Palette
+    base: Palette  # of the large areas alone
 
 
 class GatysEngine:
@@ -89,9 +94,13 @@ class GatysEngine:
                 grams = [weight * g for g in self.grams_of(self._style_at(image, scale))]
                 mixed = [a + b for a, b in zip(mixed, grams, strict=True)] if mixed else grams
             levels.append(tuple(mixed))
-        palettes = [palette_of(_scaled(i.unsqueeze(0), 128 / max(i.shape)).flatten(2)) for i, _ in look.mixed()]
-        palette = mix_palettes(palettes, [weight for _, weight in look.mixed()])
-        return StyleTargets(tuple(levels), palette)
+        images = [image.unsqueeze(0).to(self.features.mean) for image, _ in look.mixed()]
+        weights = [weight for _, weight in look.mixed()]
+        palettes = [
+            mix_palettes([palette_of(F.adaptive_avg_pool2d(image, cells).flatten(2)) for image in images], weights)
+            for cells in (2 * _SAMPLES, _BASE)
+        ]
+        return StyleTargets(tuple(levels), palettes[0], palettes[1])
 
     def stylise(self, content: Tensor, product: Tensor, prepared: StyleTargets) -> Tensor:
         """Return the pictures (B, 3, H, W) in [0, 1], each optimised by itself from noise of the settings' seed.
@@ -125,8 +134,8 @@ class GatysEngine:
             small, seen = _scaled(content, scale), (_scaled(valid, scale) > 0.99).to(content.dtype)
             if not bool(seen.any()):  # nothing of the region is left at this size
                 continue
-            start = self._start(small, seen, prepared.palette) if stylised is None else _resized(stylised, small)
-            task = _Task(small, seen, prepared.grams[level])
+            start = self._start(small, seen, prepared.base) if stylised is None else _resized(stylised, small)
+            task = _Task(small, seen, prepared.grams[level], prepared.palette)
             stylised = self._optimise(start, task, max(1, self.settings.steps >> level))
         if stylised is None or stylised.shape == content.shape:
             return content if stylised is None else stylised
@@ -139,24 +148,30 @@ class GatysEngine:
         return (_toned(content, valid, palette) + self.settings.noise * noise).clamp(0, 1)
 
     def _optimise(self, start: Tensor, task: _Task, steps: int) -> Tensor:
-        """Return the start, optimised: as the bands of a pyramid, in which large strokes move as easily as grain."""
-        levels = max(1, int(math.log2(min(start.shape[-2:]))) - 2)
+        """Return the start, optimised: as the bands of a pyramid, in which large strokes move as easily as grain.
+
+        Each band is in the palette's own axes, scaled by how far its colours spread along them: a direction that the
+        style hardly uses hardly moves. The base stays, and with it the scene's layout: free, it would meet the palette
+        by large stains.
+        """
+        levels = max(1, round(math.log2(min(start.shape[-2:]) / _BASE)))
+        axes = _axes(task.palette)
         bands, base = laplacian(start.detach(), levels)
-        planes = [p.requires_grad_() for p in (*bands, base)]
+        planes = [(torch.linalg.inv(axes) @ b.flatten(2)).view_as(b).requires_grad_() for b in bands]
         losses = _Losses(self, task)
 
-        def loss() -> Tensor:
-            return losses(rebuild(planes[:-1], planes[-1]))
+        def drawn() -> Tensor:
+            return rebuild([(axes @ plane.flatten(2)).view_as(plane) for plane in planes], base)
 
         if self.settings.optimiser == "lbfgs":
-            _lbfgs(planes, loss, steps)
+            _lbfgs(planes, lambda: losses(drawn()), steps)
         else:
-            _adam(planes, loss, steps, self.settings.learning_rate, losses.jitter)
+            _adam(planes, lambda: losses(drawn()), steps, self.settings.learning_rate, losses.jitter)
         with torch.no_grad():
-            return rebuild(planes[:-1], planes[-1]).clamp(0, 1)
+            return drawn().clamp(0, 1)
 
     def grams_of(self, images: Tensor, valid: Tensor | None = None, maps: list[Tensor] | None = None) -> list[Tensor]:
-        """Return the Gram matrices of the pixels themselves, fine and coarse, and of every map of the features.
+        """Return the Gram matrices (1, C, C) of every map of the features.
 
         Cells count by how much of them is `valid` (B, 1, H, W); without it all do. maps: the images' features, where
         they are at hand.
@@ -164,8 +179,7 @@ class GatysEngine:
         valid = torch.ones_like(images[:, :1]) if valid is None else valid
         maps = self.features(images) if maps is None else maps
         weights = coverage(maps, valid)
-        smooth = self.features.smooth(maps, weights)
-        return [*_colours(images, valid), *(gram(m, w) for m, w in zip(smooth, weights, strict=True))]
+        return [gram(m, w) for m, w in zip(self.features.smooth(maps, weights), weights, strict=True)]
 
     def _scales(self, base: float) -> list[float]:
         return [base / 2 ** (self.settings.levels - 1 - level) for level in range(self.settings.levels)]
@@ -181,6 +195,7 @@ class _Task:
     content: Tensor  # (1, 3, H, W)
     valid: Tensor  # (1, 1, H, W)
     grams: tuple[Tensor, ...]
+    palette: Palette
 
 
 class _Losses:
@@ -212,7 +227,7 @@ class _Losses:
         grams = self.engine.grams_of(shown, valid, maps)
         for own, target, norm in zip(grams, self.task.grams, self.norms, strict=True):
             loss = loss + settings.style_weight * (own - target).square().sum() / norm / len(grams)
-        total: Tensor = loss
+        total: Tensor = loss + settings.colour_weight * _palette_distance(shown, valid, self.task.palette)
         return total
 
     @torch.no_grad()
@@ -248,15 +263,16 @@ def _lbfgs(planes: list[Tensor], loss_of: Callable[[], Tensor], steps: int) -> N
     optimiser.step(closure)  # type: ignore[no-untyped-call]
 
 
-def _colours(images: Tensor, valid: Tensor) -> list[Tensor]:
-    """Return the second moments of colours, of pixels and of cells of 8 px: what holds an optimisation's palette."""
-    grams = []
-    for cell in (1, 8):
-        share = F.avg_pool2d(valid, cell, ceil_mode=True, count_include_pad=False)
-        mean = F.avg_pool2d(images * valid, cell, ceil_mode=True, count_include_pad=False) / share.clamp_min(1e-6)
-        grey = mean.mean(1, keepdim=True)
-        grams.append(gram(torch.cat([grey - 0.5, _CHROMA * (mean - grey), torch.full_like(share, 0.25)], 1), share))
-    return grams
+def _palette_distance(images: Tensor, valid: Tensor, palette: Palette) -> Tensor:
+    """Return the squared sliced Wasserstein distance of the valid colours to the palette, in the palette's variances.
+
+    Features hardly hear colour, and second moments alone could be met by a few stains of a loud one.
+    """
+    step = max(1, min(images.shape[-2:]) // _SAMPLES)
+    colours = images[..., ::step, ::step].flatten(2) - palette.mean
+    weight = valid[..., ::step, ::step].flatten(2)
+    found = torch.stack([quantiles_of(rotation @ colours, weight) for rotation in directions(colours)], 1)
+    return (found - palette.quantiles).square().mean() / palette.quantiles.square().mean().clamp_min(1e-6)
 
 
 def _total_variation(picture: Tensor) -> Tensor:
@@ -268,6 +284,14 @@ def _total_variation(picture: Tensor) -> Tensor:
         down = (planes[..., 1:, :] - planes[..., :-1, :]).abs().mean()
         total = total + share * (across + down)
     return total
+
+
+def _axes(palette: Palette) -> Tensor:
+    """Return the palette's principal axes (1, 3, 3), columns scaled by its deviations, the largest being one."""
+    values, vectors = torch.linalg.eigh(palette.covariance)
+    spread = values.clamp_min(1e-8).sqrt()
+    axes: Tensor = vectors * (spread / spread.max()).clamp_min(_NARROWEST).unsqueeze(1)
+    return axes
 
 
 def _toned(content: Tensor, weight: Tensor, palette: Palette) -> Tensor:
