@@ -1,0 +1,130 @@
+"""What the feed-forward engines share: one pass for the scene, a small one for the product, and codes that mix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from catalog_gen.style.features import scene_of
+from catalog_gen.style.network import STRIDE, Moments, TransferNetwork
+from catalog_gen.style.recolour import Tones, fill, recolour, tones_of
+
+SIZE = 720  # px, the longer side at most of what the scene's pass sees
+MARGIN = 24  # px that a picture is continued by on each side, so that the convolutions' zero padding stays outside
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A pass's statistics on another picture: the colours' and the norms'."""
+
+    tones: Tones
+    moments: tuple[tuple[Tensor, Tensor], ...]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A look, ready: the network's code (1, code_size) and the style's tones; with `freeze`, statistics to go by."""
+
+    code: Tensor
+    tones: Tones
+    scene: Frozen | None = None
+    whole: Frozen | None = None
+
+
+def mix(codes: Sequence[Tensor], tones: Sequence[Tones], weights: Sequence[float]) -> Prepared:
+    """Return what lies between styles: the weighted mean of their codes (arXiv 1610.07629, sec. 3.2) and tones."""
+
+    def mean(values: Sequence[Tensor]) -> Tensor:
+        return torch.stack([value * weight for value, weight in zip(values, weights, strict=True)]).sum(0)
+
+    return Prepared(mean(codes), Tones(mean([t.mean for t in tones]), mean([t.deviation for t in tones])))
+
+
+class FeedForward:
+    """Styles pictures with a network. The product is no part of what the scene is made from, nor of its statistics.
+
+    The network draws at `SIZE` at most and its change is enlarged, so a style's strokes keep their proportion to the
+    picture. The scene's pass sees the product's place filled from the scene (`recolour.fill`). What lies inside the
+    product comes from a second pass over the whole picture at half that size: it counts little.
+    """
+
+    def __init__(self, network: TransferNetwork, device: str | torch.device) -> None:
+        self.device = torch.device(device)
+        self.network = network.to(self.device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+        self.half = half_precision(self.device)
+
+    @torch.inference_mode()
+    def stylise(self, content: Tensor, product: Tensor, prepared: Prepared) -> Tensor:
+        """Return the fully styled pictures (B, 3, H, W) in [0, 1]; content and product as `StyleEngine` says."""
+        scene = scene_of(product)
+        stylised, _ = self._scene(content, scene, prepared)
+        if bool(scene.all()):
+            return stylised
+        return torch.lerp(stylised, self._whole(content, prepared)[0], product)
+
+    @torch.inference_mode()
+    def freeze(self, content: Tensor, product: Tensor, prepared: Prepared) -> Prepared:
+        """Return `prepared` with the statistics of these pictures, for tiles of them (arXiv 2103.11784)."""
+        fresh = replace(prepared, scene=None, whole=None)
+        _, of_scene = self._scene(content, scene_of(product), fresh)
+        _, of_whole = self._whole(content, fresh)
+        return replace(prepared, scene=of_scene, whole=of_whole)
+
+    def _scene(self, content: Tensor, scene: Tensor, prepared: Prepared) -> tuple[Tensor, Frozen]:
+        size = _within(content.shape[-2:], SIZE)
+        small, share = _resized(content, size), _resized(scene, size)
+        valid = (share > 0.999).to(scene.dtype)  # a pixel that the product has any part in is none of the scene's
+        return self._pass(content, fill(small, valid), valid, prepared, prepared.scene)
+
+    def _whole(self, content: Tensor, prepared: Prepared) -> tuple[Tensor, Frozen]:
+        small = _resized(content, _within(content.shape[-2:], SIZE // 2))
+        return self._pass(content, small, torch.ones_like(small[:, :1]), prepared, prepared.whole)
+
+    def _pass(
+        self, content: Tensor, small: Tensor, valid: Tensor, prepared: Prepared, given: Frozen | None
+    ) -> tuple[Tensor, Frozen]:
+        """Return content in the style's tones plus the change that the network draws for `small`; the statistics."""
+        weight = torch.where(valid.amax((1, 2, 3), keepdim=True) > 0, valid, torch.ones_like(valid))
+        tones = given.tones if given else tones_of(small, weight)
+        moments = Moments(given.moments if given else ())
+        left, right, top, bottom = sides = _sides(small.shape[-2:])
+        padded = F.pad(recolour(small, tones, prepared.tones), sides, mode="replicate")
+        padded = padded.contiguous(memory_format=torch.channels_last)
+        with self._cast():
+            change = self.network(padded, F.pad(weight, sides), prepared.code, moments)
+        change = change[..., top : change.shape[2] - bottom, left : change.shape[3] - right].contiguous()
+        if change.shape != content.shape:
+            change = F.interpolate(change, content.shape[-2:], mode="bilinear", align_corners=False)
+        styled = recolour(content, tones, prepared.tones).add_(change).clamp_(0, 1)
+        return styled, Frozen(tones, tuple(moments.kept))
+
+    def _cast(self) -> AbstractContextManager[None]:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
+
+
+def half_precision(device: torch.device) -> bool:
+    """Return whether bfloat16 is worth it there."""
+    if device.type == "cuda":
+        return True
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def _sides(size: torch.Size) -> list[int]:
+    height, width = size
+    return [MARGIN, MARGIN + -width % STRIDE, MARGIN, MARGIN + -height % STRIDE]
+
+
+def _within(size: torch.Size, longest: int) -> list[int]:
+    scale = min(1.0, longest / max(size))
+    return [max(1, round(side * scale)) for side in size]
+
+
+def _resized(images: Tensor, size: list[int]) -> Tensor:
+    if list(images.shape[-2:]) == size:
+        return images
+    return F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
