@@ -110,7 +110,9 @@ def test_styles_mix(engine: FastEngine, styles: list[Tensor]) -> None:
     alone = engine.prepare(Look((styles[0],), (1.0,)))
     half = prepared(engine, styles, 0.5)
 
-    assert torch.equal(engine.stylise(content, product, prepared(engine, styles)), engine.stylise(content, product, alone))
+    assert torch.equal(
+        engine.stylise(content, product, prepared(engine, styles)), engine.stylise(content, product, alone)
+    )
     assert torch.allclose(half.code, engine.styles.code.mean(0, keepdim=True))
     assert torch.allclose(half.tones.mean.flatten(), engine.styles.get_buffer("mean").mean(0))
 
@@ -132,9 +134,7 @@ def test_frozen_statistics_are_used(engine: FastEngine, styles: list[Tensor]) ->
 
     assert torch.equal(engine.stylise(content, product, frozen), engine.stylise(content, product, look))
     darker = content * 0.5
-    assert not torch.allclose(
-        engine.stylise(darker, product, frozen), engine.stylise(darker, product, look), atol=0.02
-    )
+    assert not torch.allclose(engine.stylise(darker, product, frozen), engine.stylise(darker, product, look), atol=0.02)
     assert torch.equal(
         engine.freeze(content, product, frozen).code, look.code
     )  # frozen anew, it takes the new picture's statistics
