@@ -36,18 +36,19 @@ class LearntStyle:
 
 
 class LearntStyles(torch.nn.Module):
-    """The codes (S, code_size) and tones (S, 3) of S styles."""
+    """The codes (S, code_size) and tones of S styles."""
 
     def __init__(self, count: int, code_size: int) -> None:
         super().__init__()
         self.code = torch.nn.Parameter(torch.zeros(count, code_size))
         self.register_buffer("mean", torch.zeros(count, 3))
         self.register_buffer("deviation", torch.ones(count, 3))
+        self.register_buffer("root", torch.eye(3).repeat(count, 1, 1))
 
     def tones(self, index: Tensor) -> Tones:
         """Return the tones of the styles `index` (B,)."""
         mean, deviation = (self.get_buffer(name)[index][:, :, None, None] for name in ("mean", "deviation"))
-        return Tones(mean, deviation)
+        return Tones(mean, deviation, self.get_buffer("root")[index])
 
     @torch.no_grad()
     def set_tones(self, images: Sequence[Tensor]) -> None:
@@ -56,6 +57,7 @@ class LearntStyles(torch.nn.Module):
             tones = image_tones(image)
             self.get_buffer("mean")[index] = tones.mean.flatten()
             self.get_buffer("deviation")[index] = tones.deviation.flatten()
+            self.get_buffer("root")[index] = tones.root[0]
 
 
 class FastEngine(FeedForward):

@@ -15,7 +15,6 @@ from catalog_gen.style.network import STRIDE, Moments, TransferNetwork
 from catalog_gen.style.recolour import Tones, fill, recolour, tones_of
 
 SIZE = 720  # px, the longer side at most of what the scene's pass sees
-MARGIN = 24  # px that a picture is continued by on each side, so that the convolutions' zero padding stays outside
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,8 @@ def mix(codes: Sequence[Tensor], tones: Sequence[Tones], weights: Sequence[float
     def mean(values: Sequence[Tensor]) -> Tensor:
         return torch.stack([value * weight for value, weight in zip(values, weights, strict=True)]).sum(0)
 
-    return Prepared(mean(codes), Tones(mean([t.mean for t in tones]), mean([t.deviation for t in tones])))
+    parts = zip(*[(t.mean, t.deviation, t.root) for t in tones], strict=True)
+    return Prepared(mean(codes), Tones(*(mean(part) for part in parts)))
 
 
 class FeedForward:
@@ -92,12 +92,13 @@ class FeedForward:
         weight = torch.where(valid.amax((1, 2, 3), keepdim=True) > 0, valid, torch.ones_like(valid))
         tones = given.tones if given else tones_of(small, weight)
         moments = Moments(given.moments if given else ())
-        left, right, top, bottom = sides = _sides(small.shape[-2:])
+        height, width = small.shape[-2:]
+        sides = [0, -width % STRIDE, 0, -height % STRIDE]
         padded = F.pad(recolour(small, tones, prepared.tones), sides, mode="replicate")
         padded = padded.contiguous(memory_format=torch.channels_last)
         with self._cast():
-            change = self.network(padded, F.pad(weight, sides), prepared.code, moments)
-        change = change[..., top : change.shape[2] - bottom, left : change.shape[3] - right].contiguous()
+            change = self.network(padded, F.pad(weight, sides), prepared.code, prepared.tones, moments)
+        change = change[..., :height, :width].contiguous()
         if change.shape != content.shape:
             change = F.interpolate(change, content.shape[-2:], mode="bilinear", align_corners=False)
         styled = recolour(content, tones, prepared.tones).add_(change).clamp_(0, 1)
@@ -112,11 +113,6 @@ def half_precision(device: torch.device) -> bool:
     if device.type == "cuda":
         return True
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
-
-
-def _sides(size: torch.Size) -> list[int]:
-    height, width = size
-    return [MARGIN, MARGIN + -width % STRIDE, MARGIN, MARGIN + -height % STRIDE]
 
 
 def _within(size: torch.Size, longest: int) -> list[int]:

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from catalog_gen.style.recolour import Tones, coloured
+
 STRIDE = 8  # pictures must be multiples of it
 NOISE_SEED = 20
 
@@ -73,14 +75,15 @@ class TransferNetwork(nn.Module):
         self.narrow = nn.ModuleList([nn.Conv2d(width, middle, 1), nn.Conv2d(middle, fine, 1)])
         self.up = nn.ModuleList([_separable(middle, middle, 1), _separable(fine, fine, 1)])
         self.grain = nn.ParameterList([nn.Parameter(torch.full((1, c, 1, 1), 0.1)) for c in (middle, fine)])
-        self.last = nn.Conv2d(fine, 3, 3, padding=1)
-        nn.init.normal_(self.last.weight, std=0.01)
+        self.last = _conv(fine, 3)
+        nn.init.normal_(self.last.weight, std=0.05)
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]  # it has one
 
-    def forward(self, scene: Tensor, weight: Tensor, code: Tensor, moments: Moments) -> Tensor:
+    def forward(self, scene: Tensor, weight: Tensor, code: Tensor, tones: Tones, moments: Moments) -> Tensor:
         """Return what is to be added to the scenes, float32.
 
-        weight (B, 1, H, W) in [0, 1]: what counts in the norms' statistics. code (B or 1, code_size).
+        weight (B, 1, H, W) in [0, 1]: what counts in the norms' statistics. code (B or 1, code_size) and tones: the
+        style's. What is drawn varies as the style's colours do, so nothing is speckled with colours it does not have.
         """
         at = {1: weight}
         for stride in (2, 4, 8):
@@ -108,13 +111,13 @@ class TransferNetwork(nn.Module):
             x = _double(narrow(x), skip) + skip
             x = F.relu(norm(conv(x) + grain.to(x.dtype) * noise(1, stride).to(x.dtype), stride))
         change: Tensor = self.last(_double(x, scene))
-        return change.float()
+        return coloured(change.float(), tones)
 
 
 class _Bottleneck(nn.Module):
     def __init__(self, width: int, hidden: int, dilation: int) -> None:
         super().__init__()
-        depthwise = nn.Conv2d(hidden, hidden, 3, padding=dilation, dilation=dilation, groups=hidden)
+        depthwise = _conv(hidden, hidden, groups=hidden, dilation=dilation)
         self.spread = nn.Sequential(nn.Conv2d(width, hidden, 1), nn.ReLU(), depthwise)
         self.project = nn.Conv2d(hidden, width, 1)
 
@@ -131,12 +134,14 @@ class _Noise:
         return torch.randn(1, channels, height, width, generator=self._generator).to(self._like)
 
 
-def _conv(inputs: int, outputs: int, stride: int) -> nn.Module:
-    return nn.Conv2d(inputs, outputs, 3, stride, padding=1)
+def _conv(inputs: int, outputs: int, stride: int = 1, groups: int = 1, dilation: int = 1) -> nn.Conv2d:
+    """A 3x3 convolution that continues its input beyond the border: zeros there would show as a frame."""
+    shape = {"stride": stride, "padding": dilation, "dilation": dilation, "groups": groups}
+    return nn.Conv2d(inputs, outputs, 3, **shape, padding_mode="replicate")
 
 
 def _separable(inputs: int, outputs: int, stride: int) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(inputs, inputs, 3, stride, padding=1, groups=inputs), nn.Conv2d(inputs, outputs, 1))
+    return nn.Sequential(_conv(inputs, inputs, stride, groups=inputs), nn.Conv2d(inputs, outputs, 1))
 
 
 def _double(x: Tensor, like: Tensor) -> Tensor:

@@ -19,10 +19,14 @@ _AXES = ((1, 1, 1), (1, 1, -2), (1, -1, 0))  # lightness, yellow to blue, red to
 
 @dataclass(frozen=True)
 class Tones:
-    """Mean and deviation of colours (B, 3, 1, 1) along lightness, yellow to blue, and red to green."""
+    """Colours' mean and deviation (B, 3, 1, 1) along lightness, yellow to blue, and red to green.
+
+    root (B, 3, 3): the symmetric root of their covariance in RGB.
+    """
 
     mean: Tensor
     deviation: Tensor
+    root: Tensor
 
 
 def fill(images: Tensor, valid: Tensor) -> Tensor:
@@ -50,8 +54,12 @@ def tones_of(images: Tensor, weight: Tensor) -> Tones:
     turned = _axes(images) @ images.flatten(2)
     share = (weight.flatten(2) / weight.sum((2, 3)).unsqueeze(2)).transpose(1, 2)
     mean = turned @ share
-    variance = (turned - mean).square() @ share
-    return Tones(mean.unsqueeze(3), variance.sqrt().unsqueeze(3))
+    centred = turned - mean
+    covariance = (centred * share.transpose(1, 2)) @ centred.transpose(1, 2)
+    deviation = covariance.diagonal(dim1=1, dim2=2).clamp_min(0).sqrt()
+    values, vectors = torch.linalg.eigh(_axes(images).T @ covariance @ _axes(images))
+    root = (vectors * values.clamp_min(0).sqrt().unsqueeze(1)) @ vectors.transpose(1, 2)
+    return Tones(mean.unsqueeze(3), deviation[:, :, None, None], root)
 
 
 def recolour(images: Tensor, own: Tones, wanted: Tones) -> Tensor:
@@ -64,6 +72,11 @@ def recolour(images: Tensor, own: Tones, wanted: Tones) -> Tensor:
     matrix = axes.T @ (gain.squeeze(3) * axes)  # (B, 3, 3)
     offset = axes.T @ (wanted.mean - own.mean * gain).squeeze(3)
     return torch.baddbmm(offset, matrix.expand(len(images), 3, 3), images.flatten(2)).view_as(images)
+
+
+def coloured(pattern: Tensor, tones: Tones) -> Tensor:
+    """Return a pattern (B, 3, H, W) of unit, independent channels with the colours' covariance."""
+    return (tones.root.expand(len(pattern), 3, 3) @ pattern.flatten(2)).view_as(pattern)
 
 
 def _axes(like: Tensor) -> Tensor:

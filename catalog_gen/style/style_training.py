@@ -45,7 +45,7 @@ class StyleTrainConfig:
 
     images: int = 40_000
     minutes: float = 0.0  # 0: no bound
-    batch: int = 4
+    batch: int = 2
     size: int = 192
     style_size: int = 256  # of the squares that `arbitrary` learns styles from
     textures: int = 300  # made-up styles that `arbitrary` learns from
@@ -270,7 +270,7 @@ def style_pictures(modules: nn.ModuleDict, content: Content, code: Tensor, tones
     scene = recolour(images, tones_of(images, content.valid), tones).contiguous(memory_format=torch.channels_last)
     network = _part(modules, "network", TransferNetwork)
     with torch.autocast("cpu", torch.bfloat16, enabled=half_precision(torch.device("cpu"))):
-        change = network(scene, content.valid, code.expand(len(images), -1), Moments())
+        change = network(scene, content.valid, code.expand(len(images), -1), tones, Moments())
     styled = scene + change
     return scene, styled + (styled.clamp(0, 1) - styled).detach()
 

@@ -47,7 +47,7 @@ def styles() -> list[Tensor]:
 def network() -> TransferNetwork:
     torch.manual_seed(0)
     made = TransferNetwork(TINY)
-    nn.init.normal_(made.last.weight, std=0.2)  # an untrained network changes next to nothing
+    nn.init.normal_(made.last.weight, std=1.0)  # an untrained network changes next to nothing
     return made
 
 
@@ -201,12 +201,15 @@ def test_any_style_image(tmp_path: Path, features: FeatureNetwork, styles: list[
 
 def test_mix_is_the_weighted_mean() -> None:
     codes = [torch.zeros(1, 2), torch.ones(1, 2)]
-    tones = [Tones(torch.full((1, 3, 1, 1), v), torch.full((1, 3, 1, 1), v)) for v in (0.0, 1.0)]
+    tones = [
+        Tones(torch.full((1, 3, 1, 1), v), torch.full((1, 3, 1, 1), v), v * torch.eye(3)[None]) for v in (0.0, 1.0)
+    ]
 
     mixed = mix(codes, tones, [0.75, 0.25])
 
     assert mixed.code.tolist() == [[0.25, 0.25]]
     assert mixed.tones.deviation.flatten().tolist() == [0.25] * 3
+    assert torch.equal(mixed.tones.root, 0.25 * torch.eye(3)[None])
 
 
 def test_an_images_tones() -> None:
