@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from catalog_gen.style.features import scene_of
-from catalog_gen.style.network import STRIDE, Moments, TransferNetwork
+from catalog_gen.style.network import MARGIN, STRIDE, Moments, TransferNetwork
 from catalog_gen.style.recolour import Tones, fill, recolour, tones_of
 
 SIZE = 720  # px, the longer side at most of what the scene's pass sees
@@ -93,12 +93,12 @@ class FeedForward:
         tones = given.tones if given else tones_of(small, weight)
         moments = Moments(given.moments if given else ())
         height, width = small.shape[-2:]
-        sides = [0, -width % STRIDE, 0, -height % STRIDE]
+        sides = [MARGIN, MARGIN + -width % STRIDE, MARGIN, MARGIN + -height % STRIDE]
         padded = F.pad(recolour(small, tones, prepared.tones), sides, mode="replicate")
         padded = padded.contiguous(memory_format=torch.channels_last)
         with self._cast():
             change = self.network(padded, F.pad(weight, sides), prepared.code, prepared.tones, moments)
-        change = change[..., :height, :width].contiguous()
+        change = change[..., MARGIN : MARGIN + height, MARGIN : MARGIN + width].contiguous()
         if change.shape != content.shape:
             change = F.interpolate(change, content.shape[-2:], mode="bilinear", align_corners=False)
         styled = recolour(content, tones, prepared.tones).add_(change).clamp_(0, 1)

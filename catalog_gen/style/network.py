@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from catalog_gen.style.recolour import Tones, coloured
 
 STRIDE = 8  # pictures must be multiples of it
+MARGIN = 8  # px at the border that may come out different
 NOISE_SEED = 20
 
 
@@ -73,9 +74,10 @@ class TransferNetwork(nn.Module):
         self.seed_coarse = nn.Conv2d(config.noise, width, 1)
         self.blocks = nn.ModuleList([_Bottleneck(width, hidden, dilation) for dilation in config.dilations])
         self.narrow = nn.ModuleList([nn.Conv2d(width, middle, 1), nn.Conv2d(middle, fine, 1)])
-        self.up = nn.ModuleList([_separable(middle, middle, 1), _separable(fine, fine, 1)])
+        finest = nn.Sequential(_quick_conv(fine, fine, fine), nn.Conv2d(fine, fine, 1))
+        self.up = nn.ModuleList([_separable(middle, middle, 1), finest])
         self.grain = nn.ParameterList([nn.Parameter(torch.full((1, c, 1, 1), 0.1)) for c in (middle, fine)])
-        self.last = _conv(fine, 3)
+        self.last = _quick_conv(fine, 3)
         nn.init.normal_(self.last.weight, std=0.05)
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]  # it has one
 
@@ -136,8 +138,15 @@ class _Noise:
 
 def _conv(inputs: int, outputs: int, stride: int = 1, groups: int = 1, dilation: int = 1) -> nn.Conv2d:
     """A 3x3 convolution that continues its input beyond the border: zeros there would show as a frame."""
-    shape = {"stride": stride, "padding": dilation, "dilation": dilation, "groups": groups}
-    return nn.Conv2d(inputs, outputs, 3, **shape, padding_mode="replicate")
+    return nn.Conv2d(inputs, outputs, 3, stride, dilation, dilation, groups, padding_mode="replicate")
+
+
+def _quick_conv(inputs: int, outputs: int, groups: int = 1) -> nn.Conv2d:
+    """One with zeros beyond the border, for large maps, where continuing takes longer than convolving.
+
+    What comes out different lies within MARGIN.
+    """
+    return nn.Conv2d(inputs, outputs, 3, padding=1, groups=groups)
 
 
 def _separable(inputs: int, outputs: int, stride: int) -> nn.Module:
