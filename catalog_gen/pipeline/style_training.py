@@ -211,6 +211,7 @@ A feed-forward style network for {learnt}: one pass a picture, for the engine `{
 Losses at the end of training: {losses}.
 
 ## Limits
-It draws at 720 px at most, so strokes keep their proportion to the picture, and it draws the product at half of that.
+It draws at 720 px or half of the picture's size, so strokes keep their proportion to it, and the product at half of
+that.
 A flat scene takes its texture from noise.
 """

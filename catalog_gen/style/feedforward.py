@@ -4,35 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from catalog_gen.style.features import scene_of
-from catalog_gen.style.network import MARGIN, STRIDE, Moments, TransferNetwork
+from catalog_gen.style.network import MARGIN, STRIDE, TransferNetwork
 from catalog_gen.style.recolour import Tones, fill, recolour, tones_of
 
-SIZE = 720  # px, the longer side at most of what the scene's pass sees
-
-
-@dataclass(frozen=True)
-class Frozen:
-    """A pass's statistics on another picture: the colours' and the norms'."""
-
-    tones: Tones
-    moments: tuple[tuple[Tensor, Tensor], ...]
+SIZE = 720  # px, the longer side of what the network sees of a picture
+LARGEST_ZOOM = 2  # more would blur: of larger pictures it sees more
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A look, ready: the network's code (1, code_size) and the style's tones; with `freeze`, statistics to go by."""
+    """A look, ready: the network's code (1, code_size) and the style's tones."""
 
     code: Tensor
     tones: Tones
-    scene: Frozen | None = None
-    whole: Frozen | None = None
 
 
 def mix(codes: Sequence[Tensor], tones: Sequence[Tones], weights: Sequence[float]) -> Prepared:
@@ -48,10 +39,12 @@ def mix(codes: Sequence[Tensor], tones: Sequence[Tones], weights: Sequence[float
 class FeedForward:
     """Styles pictures with a network. The product is no part of what the scene is made from, nor of its statistics.
 
-    The network draws at `SIZE` at most and its change is enlarged, so a style's strokes keep their proportion to the
-    picture. The scene's pass sees the product's place filled from the scene (`recolour.fill`). What lies inside the
+    The network draws at SIZE and its change is enlarged, up to LARGEST_ZOOM times, so a style's strokes keep their
+    proportion to the picture. The scene's pass sees the product's place filled from the scene (`recolour.fill`). What lies inside the
     product comes from a second pass over the whole picture at half that size: it counts little.
     """
+
+    whole = True  # any size in one piece: never tiled
 
     def __init__(self, network: TransferNetwork, device: str | torch.device) -> None:
         self.device = torch.device(device)
@@ -62,47 +55,30 @@ class FeedForward:
     def stylise(self, content: Tensor, product: Tensor, prepared: Prepared) -> Tensor:
         """Return the fully styled pictures (B, 3, H, W) in [0, 1]; content and product as `StyleEngine` says."""
         scene = scene_of(product)
-        stylised, _ = self._scene(content, scene, prepared)
+        longest = max(SIZE, -(-max(content.shape[-2:]) // LARGEST_ZOOM))
+        size = _within(content.shape[-2:], longest)
+        # A pixel that the product has any part in is none of the scene's.
+        valid = (_resized(scene, size) > 0.999).to(scene.dtype)
+        stylised = self._pass(content, fill(_resized(content, size), valid), valid, prepared)
         if bool(scene.all()):
             return stylised
-        return torch.lerp(stylised, self._whole(content, prepared)[0], product)
+        small = _resized(content, _within(content.shape[-2:], longest // 2))
+        return torch.lerp(stylised, self._pass(content, small, torch.ones_like(small[:, :1]), prepared), product)
 
-    @torch.inference_mode()
-    def freeze(self, content: Tensor, product: Tensor, prepared: Prepared) -> Prepared:
-        """Return `prepared` with the statistics of these pictures, for tiles of them (arXiv 2103.11784)."""
-        fresh = replace(prepared, scene=None, whole=None)
-        _, of_scene = self._scene(content, scene_of(product), fresh)
-        _, of_whole = self._whole(content, fresh)
-        return replace(prepared, scene=of_scene, whole=of_whole)
-
-    def _scene(self, content: Tensor, scene: Tensor, prepared: Prepared) -> tuple[Tensor, Frozen]:
-        size = _within(content.shape[-2:], SIZE)
-        small, share = _resized(content, size), _resized(scene, size)
-        valid = (share > 0.999).to(scene.dtype)  # a pixel that the product has any part in is none of the scene's
-        return self._pass(content, fill(small, valid), valid, prepared, prepared.scene)
-
-    def _whole(self, content: Tensor, prepared: Prepared) -> tuple[Tensor, Frozen]:
-        small = _resized(content, _within(content.shape[-2:], SIZE // 2))
-        return self._pass(content, small, torch.ones_like(small[:, :1]), prepared, prepared.whole)
-
-    def _pass(
-        self, content: Tensor, small: Tensor, valid: Tensor, prepared: Prepared, given: Frozen | None
-    ) -> tuple[Tensor, Frozen]:
-        """Return content in the style's tones plus the change that the network draws for `small`; the statistics."""
+    def _pass(self, content: Tensor, small: Tensor, valid: Tensor, prepared: Prepared) -> Tensor:
+        """Return content in the style's tones plus the change that the network draws for `small`, clamped."""
         weight = torch.where(valid.amax((1, 2, 3), keepdim=True) > 0, valid, torch.ones_like(valid))
-        tones = given.tones if given else tones_of(small, weight)
-        moments = Moments(given.moments if given else ())
+        tones = tones_of(small, weight)
         height, width = small.shape[-2:]
         sides = [MARGIN, MARGIN + -width % STRIDE, MARGIN, MARGIN + -height % STRIDE]
         padded = F.pad(recolour(small, tones, prepared.tones), sides, mode="replicate")
         padded = padded.contiguous(memory_format=torch.channels_last)
         with self._cast():
-            change = self.network(padded, F.pad(weight, sides), prepared.code, prepared.tones, moments)
+            change = self.network(padded, F.pad(weight, sides), prepared.code, prepared.tones)
         change = change[..., MARGIN : MARGIN + height, MARGIN : MARGIN + width].contiguous()
         if change.shape != content.shape:
             change = F.interpolate(change, content.shape[-2:], mode="bilinear", align_corners=False)
-        styled = recolour(content, tones, prepared.tones).add_(change).clamp_(0, 1)
-        return styled, Frozen(tones, tuple(moments.kept))
+        return recolour(content, tones, prepared.tones).add_(change).clamp_(0, 1)
 
     def _cast(self) -> AbstractContextManager[None]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)

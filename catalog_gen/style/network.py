@@ -9,7 +9,6 @@ its texture from noise (arXiv 1603.03417), which is the same for every picture o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,30 +34,6 @@ class NetworkConfig:
     noise: int = 8
 
 
-class Moments:
-    """The instance norms' means and deviations: measured in the scene and kept, or given, of another picture.
-
-    Those of a thumbnail let the tiles of a large picture be styled alike (arXiv 2103.11784).
-    """
-
-    def __init__(self, given: Sequence[tuple[Tensor, Tensor]] = ()) -> None:
-        self.kept: list[tuple[Tensor, Tensor]] = []
-        self._given = list(given)
-
-    def of(self, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (mean, 1 / deviation), (B, C, 1, 1) float32, of the next norm's input under weights (B, 1, h, w)."""
-        if self._given:
-            moments = self._given[len(self.kept)]
-        else:
-            flat = x.float().permute(0, 2, 3, 1).flatten(1, 2)  # (B, hw, C): no copy when channels are last in memory
-            share = weight.flatten(2) / weight.sum((2, 3)).unsqueeze(2)
-            mean = share @ flat
-            variance = (share @ flat.square() - mean.square()).clamp_min(0)
-            moments = mean.transpose(1, 2).unsqueeze(3), (variance + 1e-3).rsqrt().transpose(1, 2).unsqueeze(3)
-        self.kept.append(moments)
-        return moments
-
-
 class TransferNetwork(nn.Module):
     """Recoloured scenes (B, 3, H, W), H and W multiples of STRIDE, and a style's code -> the change to them, alike."""
 
@@ -81,7 +56,7 @@ class TransferNetwork(nn.Module):
         nn.init.normal_(self.last.weight, std=0.05)
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]  # it has one
 
-    def forward(self, scene: Tensor, weight: Tensor, code: Tensor, tones: Tones, moments: Moments) -> Tensor:
+    def forward(self, scene: Tensor, weight: Tensor, code: Tensor, tones: Tones) -> Tensor:
         """Return what is to be added to the scenes, float32.
 
         weight (B, 1, H, W) in [0, 1]: what counts in the norms' statistics. code (B or 1, code_size) and tones: the
@@ -94,7 +69,7 @@ class TransferNetwork(nn.Module):
         noise = _Noise(scene)
 
         def norm(x: Tensor, stride: int) -> Tensor:
-            mean, inverse = moments.of(x, at[stride])
+            mean, inverse = masked_moments(x, at[stride])
             scale, shift = next(codes).float()[:, :, None, None].chunk(2, 1)
             gain = inverse * (1 + scale)
             return torch.addcmul((shift - mean * gain).to(x.dtype), x, gain.to(x.dtype))
@@ -114,6 +89,15 @@ class TransferNetwork(nn.Module):
             x = F.relu(norm(conv(x) + grain.to(x.dtype) * noise(1, stride).to(x.dtype), stride))
         change: Tensor = self.last(_double(x, scene))
         return coloured(change.float(), tones)
+
+
+def masked_moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a norm's (mean, 1 / deviation), (B, C, 1, 1) float32, of x (B, C, h, w) under weights (B, 1, h, w)."""
+    flat = x.float().permute(0, 2, 3, 1).flatten(1, 2)  # (B, hw, C): no copy when channels are last in memory
+    share = weight.flatten(2) / weight.sum((2, 3)).unsqueeze(2)
+    mean = share @ flat
+    variance = (share @ flat.square() - mean.square()).clamp_min(0)
+    return mean.transpose(1, 2).unsqueeze(3), (variance + 1e-3).rsqrt().transpose(1, 2).unsqueeze(3)
 
 
 class _Bottleneck(nn.Module):
