@@ -40,8 +40,8 @@ class FeedForward:
     """Styles pictures with a network. The product is no part of what the scene is made from, nor of its statistics.
 
     The network draws at SIZE and its change is enlarged, up to LARGEST_ZOOM times, so a style's strokes keep their
-    proportion to the picture. The scene's pass sees the product's place filled from the scene (`recolour.fill`). What lies inside the
-    product comes from a second pass over the whole picture at half that size: it counts little.
+    proportion to the picture. The scene's pass sees the product's place filled from the scene (`recolour.fill`). What
+    lies inside the product comes from a second pass over the whole picture at half that size: it counts little.
     """
 
     whole = True  # any size in one piece: never tiled
