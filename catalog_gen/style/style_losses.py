@@ -18,7 +18,7 @@ LAYOUT = 8  # px: what is larger than this is the scene's layout, and stays
 class LossWeights:
     """What each loss counts; all but `variation` are relative to what they compare with, and about one untrained."""
 
-    style: float = 1.0  # Gram matrices of smoothed features (arXiv 2104.05623)
+    style: float = 2.0  # Gram matrices of smoothed features (arXiv 2104.05623)
     moments: float = 1.0  # means and deviations of the features themselves (arXiv 1703.06868)
     content: float = 0.1  # features of the recoloured scene
     layout: float = 2.0  # the recoloured scene itself, averaged over LAYOUT px
@@ -27,7 +27,11 @@ class LossWeights:
 
 @dataclass(frozen=True)
 class Targets:
-    """What the style is, a feature map each: Gram matrices (B, C, C), means and deviations (B, C, 1, 1)."""
+    """What the style is, a feature map each: Gram matrices (B, C, C), means and deviations (B, C, 1, 1).
+
+    Gram matrices are of smoothed features about their means: smoothed they lie around one, which would drown the rest,
+    and the means have a loss of their own.
+    """
 
     grams: tuple[Tensor, ...]
     moments: tuple[tuple[Tensor, Tensor], ...]
@@ -39,7 +43,8 @@ class Targets:
 
 def targets_of(features: FeatureNetwork, maps: Sequence[Tensor]) -> Targets:
     """Return the statistics of a style's feature maps (B, C, h, w)."""
-    return Targets(tuple(gram(m) for m in features.smooth(maps)), tuple(moments(m) for m in maps))
+    centred = [m - m.mean((2, 3), keepdim=True) for m in features.smooth(maps)]
+    return Targets(tuple(gram(m) for m in centred), tuple(moments(m) for m in maps))
 
 
 def style_losses(features: FeatureNetwork, styled: Tensor, scene: Tensor, targets: Targets) -> dict[str, Tensor]:
@@ -49,7 +54,8 @@ def style_losses(features: FeatureNetwork, styled: Tensor, scene: Tensor, target
         wanted = features(scene.clamp(0, 1))[features.content]
     found = targets_of(features, maps)
     pairs = zip(found.grams, targets.grams, strict=True)
-    grams = [_relative(own - target, target) for own, target in pairs]
+    # Counted against both, so that a still style does not outweigh every other by what it lacks.
+    grams = [_relative(own - target, torch.cat([own.detach(), target], 1)) for own, target in pairs]
     parts = [
         _relative(torch.cat([m - tm, d - td], 1), torch.cat([tm, td], 1))
         for (m, d), (tm, td) in zip(found.moments, targets.moments, strict=True)
