@@ -57,7 +57,7 @@ class TransferNetwork(nn.Module):
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]  # it has one
 
     def forward(self, scene: Tensor, weight: Tensor, code: Tensor, tones: Tones) -> Tensor:
-        """Return what is to be added to the scenes, float32.
+        """Return what is to be added to the scenes.
 
         weight (B, 1, H, W) in [0, 1]: what counts in the norms' statistics. code (B or 1, code_size) and tones: the
         style's. What is drawn varies as the style's colours do, so nothing is speckled with colours it does not have.
@@ -70,9 +70,9 @@ class TransferNetwork(nn.Module):
 
         def norm(x: Tensor, stride: int) -> Tensor:
             mean, inverse = masked_moments(x, at[stride])
-            scale, shift = next(codes).float()[:, :, None, None].chunk(2, 1)
+            scale, shift = next(codes)[:, :, None, None].chunk(2, 1)
             gain = inverse * (1 + scale)
-            return torch.addcmul((shift - mean * gain).to(x.dtype), x, gain.to(x.dtype))
+            return torch.addcmul(shift - mean * gain, x, gain)
 
         skips = []
         x = scene
@@ -86,14 +86,14 @@ class TransferNetwork(nn.Module):
         parts = zip(self.narrow, self.up, self.grain, (skips[1], skips[0]), (4, 2), strict=True)
         for narrow, conv, grain, skip, stride in parts:
             x = _double(narrow(x), skip) + skip
-            x = F.relu(norm(conv(x) + grain.to(x.dtype) * noise(1, stride).to(x.dtype), stride))
+            x = F.relu(norm(conv(x) + grain * noise(1, stride), stride))
         change: Tensor = self.last(_double(x, scene))
-        return coloured(change.float(), tones)
+        return coloured(change, tones)
 
 
 def masked_moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a norm's (mean, 1 / deviation), (B, C, 1, 1) float32, of x (B, C, h, w) under weights (B, 1, h, w)."""
-    flat = x.float().permute(0, 2, 3, 1).flatten(1, 2)  # (B, hw, C): no copy when channels are last in memory
+    """Return a norm's (mean, 1 / deviation), (B, C, 1, 1), of x (B, C, h, w) under weights (B, 1, h, w)."""
+    flat = x.permute(0, 2, 3, 1).flatten(1, 2)  # (B, hw, C): no copy when channels are last in memory
     share = weight.flatten(2) / weight.sum((2, 3)).unsqueeze(2)
     mean = share @ flat
     variance = (share @ flat.square() - mean.square()).clamp_min(0)

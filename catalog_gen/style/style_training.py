@@ -24,7 +24,6 @@ from catalog_gen.errors import UsageError
 from catalog_gen.style.arbitrary import StylePredictor, at_style_size, save_arbitrary, style_statistics
 from catalog_gen.style.fast import LearntStyle, LearntStyles, fingerprint, image_tones, save_fast
 from catalog_gen.style.features import FeatureNetwork, moments
-from catalog_gen.style.feedforward import half_precision
 from catalog_gen.style.network import NetworkConfig, TransferNetwork
 from catalog_gen.style.recolour import Tones, recolour, tones_of
 from catalog_gen.style.style_data import Content, ContentSource, StylePool, choose_styles
@@ -269,8 +268,7 @@ def style_pictures(modules: nn.ModuleDict, content: Content, code: Tensor, tones
     images = content.images
     scene = recolour(images, tones_of(images, content.valid), tones).contiguous(memory_format=torch.channels_last)
     network = _part(modules, "network", TransferNetwork)
-    with torch.autocast("cpu", torch.bfloat16, enabled=half_precision(torch.device("cpu"))):
-        change = network(scene, content.valid, code.expand(len(images), -1), tones)
+    change = network(scene, content.valid, code.expand(len(images), -1), tones)
     styled = scene + change
     return scene, styled + (styled.clamp(0, 1) - styled).detach()
 
