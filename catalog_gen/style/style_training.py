@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from catalog_gen.style.style_data import Content, ContentSource, StylePool, choo
 from catalog_gen.style.style_losses import LossWeights, Targets, style_losses, targets_of, total
 
 WARMUP = 100  # steps
+PREDICTOR_RATE = 0.1  # of the network's learning rate: thousands of inputs move a code at once, and it ran away
 AVERAGE = 0.995  # of the kept weights, a step
 BOUNDS = ("images", "minutes", "checkpoint_minutes", "sheet_every")  # may change between two parts of one training
 
@@ -163,9 +164,17 @@ class StyleTrainer:
         self.task, self.config, self.features, self.content = task, config, features, content
         self.modules = task.modules.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.modules).requires_grad_(False)
-        self.optimiser = torch.optim.Adam(self.modules.parameters(), config.learning_rate, betas=(0.9, 0.99))
+        self.optimiser = torch.optim.Adam(self._groups(), config.learning_rate, betas=(0.9, 0.99))
         self.key = config.key(data)
         self.step, self.seconds = 0, 0.0
+
+    def _groups(self) -> list[dict[str, Any]]:
+        rate = self.config.learning_rate
+        rates = {"predictor": rate * PREDICTOR_RATE}
+        return [
+            {"params": list(module.parameters()), "rate": rates.get(name, rate)}
+            for name, module in self.modules.items()
+        ]
 
     @property
     def images(self) -> int:
@@ -201,7 +210,7 @@ class StyleTrainer:
         """Take one step; return the losses by name, and their `total`."""
         config = self.config
         for group in self.optimiser.param_groups:
-            group["lr"] = config.learning_rate * min(1.0, (self.step + 1) / WARMUP)
+            group["lr"] = group["rate"] * min(1.0, (self.step + 1) / WARMUP)
         lesson = self.task.lesson(self.modules, self.step, config.batch)
         scene, styled = style_pictures(
             self.modules, self.content.draw(self.step, config.batch), lesson.code, lesson.tones
