@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -21,9 +21,6 @@ from catalog_gen.cli.options import (
     where_of,
 )
 from catalog_gen.errors import UsageError
-
-if TYPE_CHECKING:
-    from catalog_gen.config import Settings
 
 TemplateArgument = Annotated[str, typer.Argument(help="A template's name, or its folder.")]
 SCOPE_SHOWN = 1_000_000  # of a dry run with --verbose: everything
@@ -109,23 +106,23 @@ def restyle(
 
 def styles_list(config: ConfigFlag = None) -> None:
     """List the templates: those that ship, and the shop's own (restyle.templates)."""
-    from catalog_gen.pipeline.styles import list_styles
+    from catalog_gen.pipeline.styles import list_styles, own_templates
 
-    typer.echo(list_styles(_own(read_settings(config, {}))))
+    typer.echo(list_styles(own_templates(read_settings(config, {}))))
 
 
 def styles_show(template: TemplateArgument, config: ConfigFlag = None) -> None:
     """Show what a template is: engine, images, layout, limits, outputs and their hashes."""
-    from catalog_gen.pipeline.styles import show_style
+    from catalog_gen.pipeline.styles import own_templates, show_style
 
-    typer.echo(show_style(template, _own(read_settings(config, {}))))
+    typer.echo(show_style(template, own_templates(read_settings(config, {}))))
 
 
 def styles_check(template: TemplateArgument, config: ConfigFlag = None) -> None:
     """Check a template whole: every key, file, size and overlay; every mistake is named."""
-    from catalog_gen.pipeline.styles import check_style
+    from catalog_gen.pipeline.styles import check_style, own_templates
 
-    typer.echo(check_style(template, _own(read_settings(config, {}))))
+    typer.echo(check_style(template, own_templates(read_settings(config, {}))))
 
 
 def styles_preview(
@@ -143,11 +140,12 @@ def styles_preview(
     """Draw a sheet of real products in a template, every output, before anything is stored."""
     from catalog_gen.pipeline.models import choose_device
     from catalog_gen.pipeline.style_preview import catalogue_photos, folder_photos, preview_style
+    from catalog_gen.pipeline.styles import own_templates
     from catalog_gen.style.template import load_template
 
     start_log(False, verbose)
     settings = read_settings(config, {"database.url": database, "restyle.device": device})
-    loaded = load_template(template, _own(settings))
+    loaded = load_template(template, own_templates(settings))
     if data is not None:
         photos = folder_photos(data, count)
     else:
@@ -167,10 +165,6 @@ def styles_new(
     config: ConfigFlag = None,
 ) -> None:
     """Begin a template: a folder with a commented template.toml and a style image."""
-    from catalog_gen.pipeline.styles import new_style
+    from catalog_gen.pipeline.styles import new_style, own_templates
 
-    typer.echo(new_style(name, folder or _own(read_settings(config, {})) or Path(), like))
-
-
-def _own(settings: Settings) -> Path | None:
-    return Path(settings.restyle.templates).expanduser() if settings.restyle.templates else None
+    typer.echo(new_style(name, folder or own_templates(read_settings(config, {})) or Path(), like))

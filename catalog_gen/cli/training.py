@@ -141,3 +141,52 @@ def _sampler(name: str | None, trials: int) -> Literal["bayesian", "grid"]:
     if name not in (None, "bayesian", "grid"):
         raise UsageError(f"{name!r} is neither bayesian nor grid", where="--sampler")
     return "grid" if name == "grid" else "bayesian"
+
+
+def train_style(
+    out: Annotated[Path, typer.Option(help="Folder of the bundle to write.")],
+    work_dir: Annotated[Path, typer.Option(help="Checkpoints and caches; an interrupted training resumes here.")],
+    style: Annotated[
+        list[str] | None, typer.Option(help="A template whose style images are learnt (engine fast); repeatable.")
+    ] = None,
+    arbitrary: Annotated[
+        bool, typer.Option("--arbitrary", help="Learn to take any style image (engine arbitrary).")
+    ] = False,
+    data: DataFlag = None,
+    map_: MapFlag = None,
+    where: WhereFlag = None,
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", help='An arbitrary bundle to start from. Default: the shipped one; "": none.'),
+    ] = None,
+    photos: Annotated[int, typer.Option(min=1, help="At most this many photos to learn on.")] = 1500,
+    held_out: Annotated[int, typer.Option(min=1, help="Products left out.")] = 1000,
+    images: Annotated[int | None, typer.Option(min=1, help="Stop after this many training images.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Stop after this long.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Pictures a step.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of every random number.")] = None,
+    config: ConfigFlag = None,
+    database: DatabaseFlag = None,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Train the networks that restyle: for templates of yours, or for any style image."""
+    from catalog_gen.pipeline.style_training import StyleRequest, train_style_on_rows
+    from catalog_gen.pipeline.training_source import training_source
+
+    progress = start_log(False, verbose)
+    settings = read_settings(config, {"database.url": database, **columns_of_data(data, map_)})
+    request = StyleRequest(
+        out=out,
+        work_dir=work_dir,
+        styles=tuple(style or ()),
+        arbitrary=arbitrary,
+        where=where_of(where),
+        start_from=from_,
+        photos=photos,
+        held_out=held_out,
+        given={"images": images, "minutes": minutes, "batch": batch, "seed": seed},
+    )
+    with training_source(settings, data, work_dir, progress) as source:
+        text, exit_code = train_style_on_rows(source.settings, source.database, request)
+    typer.echo(text)
+    raise typer.Exit(exit_code)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -168,11 +167,11 @@ def load_parts(settings: Settings, style: str, outputs: Sequence[str] = (), cand
     Raises TemplateError for a template with mistakes, UsageError for an output that it lacks or for candidates of an
     engine that can make only one, BundleError when the engine's weights are missing.
     """
+    from catalog_gen.pipeline.styles import own_templates
     from catalog_gen.style.engine import open_engine
     from catalog_gen.style.template import load_template
 
-    own = Path(settings.restyle.templates).expanduser() if settings.restyle.templates else None
-    template = load_template(style, own)
+    template = load_template(style, own_templates(settings))
     chosen = choose_outputs(template, outputs)
     device = choose_device(settings.restyle.device, "restyle.device")
     workers = min(MAX_WORKERS, cores())

@@ -20,15 +20,16 @@ from catalog_gen.catalog.database import Database
 from catalog_gen.catalog.model import Where
 from catalog_gen.config import Settings
 from catalog_gen.errors import EXIT_OK, EXIT_PARTIAL, UsageError
-from catalog_gen.gan.curves import draw_curves
-from catalog_gen.gan.history import METRICS, History, read_history
-from catalog_gen.pipeline.signals import StopRequest, stop_on_signals
+from catalog_gen.pipeline.signals import TRAINING, StopRequest, stop_on_signals
+from catalog_gen.pipeline.styles import own_templates
 from catalog_gen.pipeline.training_source import make_work_dir, training_rows
 from catalog_gen.style import arbitrary
 from catalog_gen.style.features import FeatureNetwork, load_features
 from catalog_gen.style.style_data import ContentSource, StylePool, planes, to_bytes
 from catalog_gen.style.style_training import ArbitraryTask, FastTask, StyleTrainConfig, StyleTrainer, Task
 from catalog_gen.style.template import Template, load_template, shipped_templates
+from catalog_gen.training.curves import draw_curves
+from catalog_gen.training.history import METRICS, History, read_history
 from catalog_gen.training_data import load_photos, split
 
 log = logging.getLogger(__name__)
@@ -71,10 +72,11 @@ def train_style_on_rows(settings: Settings, database: Database, request: StyleRe
     make_work_dir(request.work_dir)
     photos, skus = _photos(settings, database, request, config)
     features = load_features("lite0")
-    templates = [load_template(spec) for spec in request.styles or shipped_templates()]
+    own = own_templates(settings)
+    templates = [load_template(spec, own) for spec in request.styles or shipped_templates()]
     styles, scenes = _style_images(templates), _scenes(templates)
     stop = StopRequest()
-    with stop_on_signals(stop):
+    with stop_on_signals(stop, wording=TRAINING):
         task, config, start = _task(request, config, features, styles, photos)
         key = data_key(skus, styles, start)
         trainer = StyleTrainer(task, config, features, ContentSource(photos, config.seed, scenes=scenes), key)

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from catalog_gen.config import Settings
 from catalog_gen.errors import TemplateError, UsageError
 from catalog_gen.style.template import SHIPPED, Template, known_templates, load_template
 from catalog_gen.style.template_check import check_template
@@ -13,6 +14,11 @@ from catalog_gen.style.template_files import CONFIG
 
 STARTER = SHIPPED / "starter.toml"
 STARTER_STYLE = SHIPPED / "studio" / "limewash.webp"
+
+
+def own_templates(settings: Settings) -> Path | None:
+    """Return the folder with the shop's own templates (`restyle.templates`), or None."""
+    return Path(settings.restyle.templates).expanduser() if settings.restyle.templates else None
 
 
 def list_styles(own: Path | None = None) -> str:

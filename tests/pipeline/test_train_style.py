@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from catalog_gen.gan.history import read_history
 from shop_folder import write_shop
 
 from catalog_gen.bundles import load_bundle
 from catalog_gen.config import load_settings
 from catalog_gen.errors import EXIT_OK, EXIT_PARTIAL, UsageError
-from catalog_gen.gan.history import read_history
 from catalog_gen.pipeline.style_training import StyleRequest, train_style_on_rows
 from catalog_gen.pipeline.training_source import training_source
 from catalog_gen.style.fast import FastEngine
