@@ -31,6 +31,7 @@ DOCUMENTS = [
     "docs/configuration.md",
     "docs/training.md",
     "docs/evaluation.md",
+    "docs/restyling.md",
 ]
 
 
