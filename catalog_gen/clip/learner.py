@@ -18,6 +18,7 @@ from torch import Tensor
 from catalog_gen.clip.config import ClipTrainConfig
 from catalog_gen.clip.data import reword, training_views
 from catalog_gen.clip.polish import POLISH, Lessons, polish_head
+from catalog_gen.cpu import has_fast_bf16
 
 LENGTH_GROUPS = 4  # a batch's prompts run in groups of like length: less padding, a third less time
 
@@ -190,4 +191,4 @@ def schedule(step: int, total: int, warmup_share: float) -> float:
 
 def _half(precision: str) -> bool:
     """Return whether the text tower runs in bfloat16; on a processor that has to imitate it, it is slower."""
-    return precision == "bf16" or (precision == "auto" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))
+    return precision == "bf16" or (precision == "auto" and has_fast_bf16())
