@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from catalog_gen.gan.history import read_history
+from catalog_gen.training.history import read_history
 from shop_folder import write_shop
 
 from catalog_gen.bundles import load_bundle
