@@ -130,12 +130,12 @@ def _train(request: TranslateRequest, config: Config, data: TranslateData) -> Tr
             settings=config.model_dump(mode="json"),
             resume_at=run.images_seen or None,
         ) as watch:
-            result = train_translate(run, request.out, _Observer(watch, request.work_dir, stop))
+            result = train_translate(run, request.out, Observing(watch, request.work_dir, stop))
     exit_code = EXIT_OK if result.ending == "finished" else EXIT_PARTIAL
     return TranslateTrained(_describe(result, request, baselines(run)), exit_code)
 
 
-class _Observer:
+class Observing:
     """Keeps the curves and the sheets, raises the alarm, and hears the signals."""
 
     def __init__(self, watch: Watch, work_dir: Path, stop: StopRequest) -> None:
