@@ -68,14 +68,16 @@ class TranslateEngine:
 
         product (B, 1, H, W) is not looked at. A picture does not depend on the others in its batch.
         """
-        content = content.to(self.device, torch.float32)
+        here = content.to(self.device, torch.float32)
         if self.settings["apply"] == "full":
-            return self._translate(content)
-        small = _resized(content, self._trained_size(content.shape[-2:]))
+            return self._translate(here).to(content.device)
+        small = _resized(here, self._trained_size(here.shape[-2:]))
         drawn = self._translate(small)
         if self.settings["pairs"] == "edges":
-            return _resized(drawn, content.shape[-2:]).clamp(0, 1)
-        return (content + _resized(drawn - small, content.shape[-2:])).clamp(0, 1)
+            stylised = _resized(drawn, here.shape[-2:])
+        else:
+            stylised = here + _resized(drawn - small, here.shape[-2:])
+        return stylised.clamp(0, 1).to(content.device)
 
     def _trained_size(self, size: torch.Size) -> tuple[int, int]:
         """Return the height and width in the same ratio, of which the shorter is the trained size."""

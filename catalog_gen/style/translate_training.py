@@ -50,7 +50,7 @@ class Observer(Protocol):
         """Show pictures (N, S, S, 3), `columns` a line."""
 
     def should_stop(self) -> bool:
-        """Whether to stop in good order; asked after each step."""
+        """Return whether to stop in good order; asked after each step."""
 
 
 @dataclass
@@ -233,8 +233,7 @@ def train_translate(run: TranslateRun, out: Path, observer: Observer) -> Transla
     """
     ending, alarm = _go(run, out, observer)
     if ending != "alarm":
-        observer.measured(run.images_seen, run.measure())
-        observer.sheet(run.images_seen, run.sheet(), _columns(run))
+        _show(run, observer)
         run.save(out)
     bundle = out if run.checkpoint.exists() else None
     return TranslateResult(bundle, run.images_seen, run.seconds, ending, alarm, run.figures)
@@ -250,20 +249,21 @@ def _go(run: TranslateRun, out: Path, observer: Observer) -> tuple[Ending, str]:
             now = time.monotonic()
             run.seconds, tick = run.seconds + now - tick, now
             bar.update(config.batch)
-            if run.step % config.log_every == 0:
+            finished = run.images_seen >= config.images
+            save_due = now - saved > config.checkpoint_minutes * 60
+            stopping = observer.should_stop() or (config.minutes is not None and now - started > config.minutes * 60)
+            if run.step % config.log_every == 0 or finished or save_due or stopping:  # what is saved has been looked at
                 values = {name: round(float(value), 6) for name, value in said.items()}
                 if alarm := observer.losses(run.images_seen, values):
                     return "alarm", alarm
                 bar.set_postfix(values, refresh=False)
+            if finished or stopping:
+                return ("finished" if finished else "stopped"), ""
             if run.images_seen // config.sheet_every != (run.images_seen - config.batch) // config.sheet_every:
-                observer.measured(run.images_seen, run.measure())
-                observer.sheet(run.images_seen, run.sheet(), _columns(run))
-            if now - saved > config.checkpoint_minutes * 60:
+                _show(run, observer)
+            if save_due:
                 run.save(out)
                 saved = time.monotonic()
-            out_of_time = config.minutes is not None and now - started > config.minutes * 60
-            if observer.should_stop() or out_of_time:
-                return "stopped", ""
     return "finished", ""
 
 
@@ -280,9 +280,10 @@ def baselines(run: TranslateRun) -> dict[str, float]:
     }
 
 
-def _columns(run: TranslateRun) -> int:
+def _show(run: TranslateRun, observer: Observer) -> None:
+    observer.measured(run.images_seen, run.measure())
     source, target = run.shown(SHEET_PICTURES)
-    return len(run.players.draws_from(source, target))
+    observer.sheet(run.images_seen, run.sheet(), len(run.players.draws_from(source, target)))
 
 
 def _evenly(side: Side, count: int) -> Indices:

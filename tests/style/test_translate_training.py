@@ -64,6 +64,7 @@ class Watching:
 
     stop_at: int = 10**9
     alarm_at: int = 10**9
+    steps: int = 0
     curve: list[tuple[int, Mapping[str, float]]] = field(default_factory=list)
     figures: list[Mapping[str, float]] = field(default_factory=list)
     sheets: list[tuple[tuple[int, ...], int]] = field(default_factory=list)
@@ -79,7 +80,8 @@ class Watching:
         self.sheets.append((pictures.shape, columns))
 
     def should_stop(self) -> bool:
-        return bool(self.curve) and self.curve[-1][0] >= self.stop_at
+        self.steps += 1
+        return 2 * self.steps >= self.stop_at
 
 
 def _config(kind: str, **given: Any) -> Config:
@@ -147,8 +149,8 @@ def test_what_is_watched(folder: Path, tmp_path: Path) -> None:
     ):
         seen = Watching()
         train_translate(_run(kind, folder, tmp_path / kind, images=4, sheet_every=2), tmp_path / kind / "b", seen)
-        assert seen.figures[-1].keys() == names and len(seen.figures) == 3
-        assert seen.sheets == [((2 * lines, 32, 32, 3), 2)] * 3  # two are held out
+        assert seen.figures[-1].keys() == names and len(seen.figures) == 2
+        assert seen.sheets == [((2 * lines, 32, 32, 3), 2)] * 2  # two are held out
         assert seen.curve[0][1]["lr"] == pytest.approx(2e-4) and seen.curve[-1][1]["lr"] == pytest.approx(2e-4)
 
 
@@ -160,6 +162,16 @@ def test_an_alarm_keeps_what_was_saved(folder: Path, tmp_path: Path) -> None:
     saved = (tmp_path / "a" / CHECKPOINT).read_bytes()
     late = train_translate(_run("pairs", folder, tmp_path / "a", images=8), out, Watching(alarm_at=6))
     assert late.bundle == out and (tmp_path / "a" / CHECKPOINT).read_bytes() == saved
+
+
+def test_what_is_saved_has_been_looked_at(folder: Path, tmp_path: Path) -> None:
+    seldom = {"images": 8, "log_every": 1000}
+    last = train_translate(_run("pairs", folder, tmp_path, **seldom), tmp_path / "b", Watching(alarm_at=8))
+    stop = train_translate(_run("pairs", folder, tmp_path, **seldom), tmp_path / "b", Watching(stop_at=4, alarm_at=4))
+    soon = {**seldom, "checkpoint_minutes": 1e-9}
+    save = train_translate(_run("pairs", folder, tmp_path, **soon), tmp_path / "b", Watching(alarm_at=2))
+    assert [each.ending for each in (last, stop, save)] == ["alarm"] * 3
+    assert not (tmp_path / CHECKPOINT).exists() and not (tmp_path / "b").exists()
 
 
 def test_a_checkpoint_is_for_its_own_training(folder: Path, tmp_path: Path) -> None:
