@@ -23,6 +23,7 @@ class TranslateConfig(BaseModel):
     width: Annotated[int, Field(ge=4, le=256)] = 32  # channels of the generator's first layer
     judge_width: Annotated[int, Field(ge=4, le=256)] = 32  # and of the discriminators'
     judge_layers: Annotated[int, Field(ge=0, le=5)] = 0  # strided layers of a discriminator; 0: as fits the size
+    judge_norm: Literal["instance", "spectral"] = "instance"  # of the discriminators; instance: as in the papers
     direction: Literal["a-to-b", "b-to-a"] = "a-to-b"  # what the bundle does
     apply: Literal["scaled", "full"] = "scaled"  # at which size the bundle looks at larger pictures
     images: Annotated[int, Field(ge=1)] = 200_000

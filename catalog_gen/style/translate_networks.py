@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+Norm = Literal["instance", "spectral"]
 
 WIDEST = 8  # the widest layer, in widths of the first
 DROPPED_LAYERS = 3  # innermost layers of a U-Net with dropout
@@ -116,17 +120,22 @@ class PatchDiscriminator(nn.Module):
     """One logit a patch (arXiv 1611.07004): (B, C, H, W) -> (B, 1, h, w).
 
     With 1 to 5 strided layers a patch is 16, 34, 70, 142 or 286 px a side. For pairs, source and picture are laid on
-    each other: 6 channels.
+    each other: 6 channels. norm "instance" takes each picture's own mean out of every layer but the first, and so much
+    of what its colours are; "spectral" (arXiv 1802.05957) leaves it in.
     """
 
-    def __init__(self, channels: int, width: int, layers: int) -> None:
+    def __init__(self, channels: int, width: int, layers: int, norm: Norm = "instance") -> None:
         super().__init__()
         widths = [min(2**i, WIDEST) * width for i in range(layers + 1)]
         stages: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]
         for i, (cin, cout) in enumerate(pairwise(widths), 1):
-            stride = 2 if i < layers else 1
-            stages += [nn.Conv2d(cin, cout, 4, stride, 1), nn.InstanceNorm2d(cout), nn.LeakyReLU(0.2)]
-        self.layers = nn.Sequential(*stages, nn.Conv2d(widths[-1], 1, 4, 1, 1))
+            stages.append(nn.Conv2d(cin, cout, 4, 2 if i < layers else 1, 1))
+            stages += [nn.InstanceNorm2d(cout)] if norm == "instance" else []
+            stages.append(nn.LeakyReLU(0.2))
+        stages.append(nn.Conv2d(widths[-1], 1, 4, 1, 1))
+        if norm == "spectral":
+            stages = [spectral_norm(part) if isinstance(part, nn.Conv2d) else part for part in stages]
+        self.layers = nn.Sequential(*stages)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.layers(x)
@@ -140,11 +149,11 @@ def patch_layers(size: int) -> int:
 
 def initialise(module: nn.Module, rng: torch.Generator) -> nn.Module:
     """Draw every convolution's weights from N(0, 0.02) and clear its bias; return the module."""
-    for part in module.modules():
-        if isinstance(part, nn.Conv2d):
-            nn.init.normal_(part.weight, 0.0, DEVIATION, generator=rng)
-            if part.bias is not None:
-                nn.init.zeros_(part.bias)
+    for parameter in module.parameters():  # nothing but convolutions has any
+        if parameter.ndim == 4:
+            nn.init.normal_(parameter, 0.0, DEVIATION, generator=rng)
+        else:
+            nn.init.zeros_(parameter)
     return module
 
 

@@ -58,7 +58,9 @@ class Players(ABC):
         self.base, self.rng = config, rng
         self.pools: dict[str, ImagePool] = {}
         self.device = torch.device(config.device)
-        self._build()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)  # spectral norm draws its first vectors from torch's global state
+            self._build()
         for module in self.networks().values():
             initialise(module, rng)
             module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -131,7 +133,7 @@ class Players(ABC):
 
     def _judge(self, channels: int) -> PatchDiscriminator:
         layers = self.base.judge_layers or patch_layers(self.base.size)
-        return PatchDiscriminator(channels, self.base.judge_width, layers)
+        return PatchDiscriminator(channels, self.base.judge_width, layers, self.base.judge_norm)
 
     def _learn(self, which: str, loss: Tensor) -> None:
         optimiser = self.optimisers[which]

@@ -76,6 +76,28 @@ def test_patches_scale_with_the_size() -> None:
     assert PatchDiscriminator(6, 4, 3)(torch.zeros(1, 6, 256, 256)).shape == (1, 1, 30, 30)  # the paper's 70x70 net
 
 
+def test_spectral_norm_takes_the_place_of_instance_norm() -> None:
+    judge = initialise(PatchDiscriminator(3, 8, 2, "spectral"), _seeded())
+    for _ in range(30):  # its vectors settle
+        judge(torch.zeros(1, 3, 32, 32))
+    judge.eval()
+    layers = [part for part in judge.modules() if isinstance(part, nn.Conv2d)]
+    largest = [float(torch.linalg.matrix_norm(conv.weight.detach().flatten(1), 2)) for conv in layers]
+    assert largest == pytest.approx([1.0] * 4, rel=0.05)
+    assert not [part for part in judge.modules() if isinstance(part, nn.InstanceNorm2d)]
+
+
+def test_networks_follow_from_the_seed_alone() -> None:
+    config = translate_config("pix2pix", {"size": 32, "width": 4, "judge_norm": "spectral"})
+    torch.manual_seed(1)
+    first = build_players(config, _seeded()).networks()
+    torch.manual_seed(2)
+    second = build_players(config, _seeded()).networks()
+    for name, network in first.items():
+        for key, value in network.state_dict().items():
+            assert torch.equal(value, second[name].state_dict()[key]), key
+
+
 @pytest.mark.parametrize("size", [32, 48, 64])
 def test_unet_keeps_the_size_and_every_skip_counts(size: int) -> None:
     network = initialise(UNet(size, 4), _seeded()).eval()

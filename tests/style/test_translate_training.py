@@ -33,7 +33,7 @@ from catalog_gen.style.translate_training import CHECKPOINT, TranslateRun, basel
 TINY = {"size": 32, "width": 4, "judge_width": 4, "batch": 2, "log_every": 1, "shift": 8}
 ENGINES: dict[str, dict[str, Any]] = {
     "pairs": {"engine": "pix2pix"},
-    "edges": {"engine": "pix2pix", "pairs": "edges"},
+    "edges": {"engine": "pix2pix", "pairs": "edges", "judge_norm": "spectral"},
     "sides": {"engine": "cyclegan", "blocks": 1, "pool": 3},
 }
 
