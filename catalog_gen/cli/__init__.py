@@ -49,6 +49,8 @@ styles_app.command("new")(restyling.styles_new)
 train_app.command("clip")(training.train_clip)
 train_app.command("gan")(training.train_gan)
 train_app.command("style")(training.train_style)
+train_app.command("pix2pix")(training.train_pix2pix)
+train_app.command("cyclegan")(training.train_cyclegan)
 
 # The parent of every error in a command line's own words. Newer Typers carry their own click, older ones import it.
 _ClickException: Any = typer.BadParameter.__mro__[2]

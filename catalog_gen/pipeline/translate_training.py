@@ -18,9 +18,8 @@ from catalog_gen.errors import EXIT_OK, EXIT_PARTIAL, UsageError
 from catalog_gen.gan.alarms import Alarms
 from catalog_gen.gan.config import WatchConfig
 from catalog_gen.gan.sheet import save_grid
-from catalog_gen.gan.watch import Watch
 from catalog_gen.pipeline.models import choose_device
-from catalog_gen.pipeline.signals import StopRequest, stop_on_signals
+from catalog_gen.pipeline.signals import TRAINING, StopRequest, stop_on_signals
 from catalog_gen.pipeline.training_source import make_work_dir, training_rows
 from catalog_gen.style.translate_config import Config, Pix2pixConfig, translate_config
 from catalog_gen.style.translate_data import (
@@ -32,6 +31,7 @@ from catalog_gen.style.translate_data import (
     read_sides,
 )
 from catalog_gen.style.translate_training import TranslateResult, TranslateRun, baselines, train_translate
+from catalog_gen.training.watch import Watch, Watched
 from catalog_gen.training_data import write_unreadable
 
 log = logging.getLogger(__name__)
@@ -121,13 +121,11 @@ def _train(request: TranslateRequest, config: Config, data: TranslateData) -> Tr
     if data.left_out:
         log.warning("%d pictures left out, listed in %s", len(data.left_out), request.work_dir / LEFT_OUT)
     stop = StopRequest()
-    with stop_on_signals(stop):
+    with stop_on_signals(stop, wording=TRAINING):
         run = TranslateRun(data, config, request.work_dir)
         with Watch(
             request.work_dir,
-            WatchConfig(diverged=DIVERGED),
-            name=request.out.name,
-            settings=config.model_dump(mode="json"),
+            Watched(request.out.name, config.model_dump(mode="json"), best_by=""),
             resume_at=run.images_seen or None,
         ) as watch:
             result = train_translate(run, request.out, Observing(watch, request.work_dir, stop))

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from catalog_gen.training.history import read_history
 from shop_folder import write_shop
 
 from catalog_gen.bundles import load_bundle
@@ -20,6 +19,7 @@ from catalog_gen.style.fast import FastEngine
 from catalog_gen.style.network import NetworkConfig
 from catalog_gen.style.style_training import StyleTrainer
 from catalog_gen.style.template import load_template
+from catalog_gen.training.history import read_history
 
 TINY = {
     "batch": 2,

@@ -20,8 +20,6 @@ from shop_folder import photo, write_shop
 from catalog_gen.bundles import load_bundle
 from catalog_gen.config import Settings, load_settings
 from catalog_gen.errors import EXIT_OK, EXIT_PARTIAL, UsageError
-from catalog_gen.gan.config import WatchConfig
-from catalog_gen.gan.watch import Watch
 from catalog_gen.pipeline.signals import StopRequest
 from catalog_gen.pipeline.training_source import training_source
 from catalog_gen.pipeline.translate_training import (
@@ -31,6 +29,7 @@ from catalog_gen.pipeline.translate_training import (
     train_translation,
     train_translation_on_rows,
 )
+from catalog_gen.training.watch import Watch, Watched
 
 TINY: dict[str, Any] = {"size": 32, "width": 4, "judge_width": 4, "batch": 2, "images": 4, "log_every": 1}
 
@@ -128,7 +127,7 @@ def test_a_time_bound_stops(folders: Path, tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_no_number_is_an_alarm(tmp_path: Path) -> None:
-    with Watch(tmp_path, WatchConfig(), name="x", settings={}, resume_at=None) as watch:
+    with Watch(tmp_path, Watched("x", {}, best_by=""), resume_at=None) as watch:
         observer = Observing(watch, tmp_path, StopRequest())
         assert observer.losses(2, {"d": 0.5}) == ""
         assert "divergence at 4 images: g = nan" in observer.losses(4, {"g": math.nan})
