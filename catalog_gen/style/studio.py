@@ -8,6 +8,8 @@ All lengths are pixels of a picture whose longer side is about `SIDE`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
@@ -29,9 +31,14 @@ _LENIENCE = 1.3 / 255
 _NOOK = 160  # px: a piece of the outside cut off by noise is no larger
 _PANEL = 300  # px: smaller white parts between plain edges are holes sooner than cloth
 _PATTERN = 3  # a large product with more small holes than that has none: they are white checks or letters
+_DEEP = 0.4  # this far from the ground, next to it, is neither white metal nor shaded cloth
+_OPENING = (60, 0.9, 1.7 / 255)  # px, of its rim that is deep, and how level: the ground seen between legs, past an arm
 _SMALL = 0.12  # of the picture: jewellery and shoes, that throw shadows to any side
 _DARK = 0.05  # a shadow is at least this dark somewhere
 _SPECK = 0.08  # a part that is nowhere further from the ground is noise
+_SCRAP = 0.005  # of the largest part's size: a smaller one by itself is none of the product
+_ALONE = 4  # px: parts nearer to each other than twice that hang together by what is too pale to see
+_LIKE = 3  # so many small parts of one size belong to it: buttons, beads
 _CROSS = ndimage.generate_binary_structure(2, 1)
 _SQUARE = ndimage.generate_binary_structure(2, 2)
 
@@ -47,21 +54,45 @@ def product_mask(rgb: Floats, ground: Ground) -> Mask:
     near = ndimage.maximum_filter(largest(np.abs(apart)), 2 * _BLOCK + 1)
     far = ndimage.maximum_filter(near, 2 * _BLOCK + 3)
     least = max(_PALE, 3.5 * ground.noise)
-    wide, _ = _drawn(distance, np.maximum(least, np.maximum(_FEW[0] * near, _FEW[1] * far)), apart, ground.noise)
-    tight, holes = _drawn(distance, np.maximum(least, np.maximum(_MANY[0] * near, _MANY[1] * far)), apart, ground.noise)
-    mask = tight | _broad(wide & ~tight & ~_doubly(holes, wide), tight)
+    few, many = (np.maximum(least, np.maximum(beside * near, away * far)) for beside, away in (_FEW, _MANY))
+    wide = _drawn(distance, few, apart, ground.noise)
+    tight = _drawn(distance, many, apart, ground.noise)
+    open_part = _same(wide.openings, tight.level) | tight.openings
+    product = tight.product & ~open_part
+    mask = product | _broad(wide.product & ~product & ~_doubly(tight.holes, wide.product) & ~open_part, product)
     outside = joined_to_border(~mask)
     shadow = _shadow(mask, outside, rgb, ground, distance)
-    return _without_specks(_without_scraps(mask & ~shadow, shadow), distance)
+    return _without_crumbs(_without_specks(_without_scraps(mask & ~shadow, shadow), distance))
 
 
-def _drawn(distance: Floats, doubt: Floats, apart: Floats, noise: float) -> tuple[Mask, Mask]:
+@dataclass(frozen=True)
+class _Drawn:
+    """product: (H, W); level: what lies at the ground's colour; holes: of that, what the product closes in and yet is
+    ground; openings: the holes that are so beyond doubt."""
+
+    product: Mask
+    level: Mask
+    holes: Mask
+    openings: Mask
+
+
+def _drawn(distance: Floats, doubt: Floats, apart: Floats, noise: float) -> _Drawn:
     """Return the product as it is when nothing within `doubt` of the ground counts, and its holes."""
     votes = ndimage.uniform_filter((distance > doubt).astype(np.float32), 5, mode="nearest")
     like_ground = (votes <= 0.5) & (distance <= 2 * doubt)
     like_ground |= _ragged(~like_ground, distance, doubt)
-    reached, holes = _true_ground(like_ground, apart, noise)
-    return ~(reached | holes), holes
+    reached, holes, openings = _true_ground(like_ground, apart, noise)
+    return _Drawn(~(reached | holes), like_ground, holes, openings)
+
+
+def _same(openings: Mask, level: Mask) -> Mask:
+    """Return the parts of `level` that are mostly `openings`: noise on an opening's edge is none of the product."""
+    if not openings.any():
+        return openings
+    labels, count = ndimage.label(level)
+    share = ndimage.mean(openings, labels, np.arange(1, count + 1))
+    found: Mask = openings | np.concatenate([[False], share > 0.5])[labels]
+    return found
 
 
 def _doubly(holes: Mask, wide: Mask) -> Mask:
@@ -92,14 +123,14 @@ def _ragged(mask: Mask, distance: Floats, doubt: Floats) -> Mask:
     return ragged
 
 
-def _true_ground(like_ground: Mask, apart: Floats, noise: float) -> tuple[Mask, Mask]:
-    """Return two parts of `like_ground`: what the border reaches, nooks and all, and the product's holes."""
+def _true_ground(like_ground: Mask, apart: Floats, noise: float) -> tuple[Mask, Mask, Mask]:
+    """Return parts of `like_ground`: what the border reaches, nooks and all, the product's holes, the surest of them."""
     open_part = ndimage.binary_erosion(like_ground, _CROSS, iterations=_GAP, border_value=1)
     core = joined_to_border(open_part)
     reached = ndimage.binary_dilation(core, _CROSS, iterations=_GAP + 1) & like_ground
     labels, count = ndimage.label(like_ground & ~reached)
     if not count:
-        return reached, np.zeros_like(reached)
+        return reached, np.zeros_like(reached), np.zeros_like(reached)
     index = np.arange(1, count + 1)
     rim = ndimage.grey_dilation(labels, footprint=_CROSS)
     rim[like_ground] = 0
@@ -112,9 +143,19 @@ def _true_ground(like_ground: Mask, apart: Floats, noise: float) -> tuple[Mask, 
     hole = ((plain >= 0.6) & (level <= 0)) | ((plain >= _FRAMED) & (level <= _LENIENCE))
     if like_ground.mean() < 1 - _SMALL and (hole & (size <= _PANEL)).sum() > _PATTERN:
         hole &= size > _PANEL
+    deep = ndimage.sum_labels(nearby > _DEEP, rim, index) / edge
+    opening = _few_alike((size >= _OPENING[0]) & (deep >= _OPENING[1]) & (level <= _OPENING[2]), size)
+    hole |= opening
     nook = beside & (size <= _NOOK)
-    holes = np.concatenate([[False], hole])[labels]
-    return reached | np.concatenate([[False], nook & ~hole])[labels], holes
+    chosen = [np.concatenate([[False], some])[labels] for some in (nook & ~hole, hole, opening)]
+    return reached | chosen[0], chosen[1], chosen[2]
+
+
+def _few_alike(some: Mask, size: npt.NDArray[np.float64]) -> Mask:
+    """Return those of `some` (N,) of whose `size` (N,), or thereabouts or larger, there is no pattern of them."""
+    alike = (some[None] & (size[None] >= size[:, None] / 3)).sum(axis=1)
+    few: Mask = some & (alike <= _PATTERN)
+    return few
 
 
 def _middle_level(labels: npt.NDArray[np.int32], count: int, apart: Floats) -> npt.NDArray[np.float64]:
@@ -176,3 +217,15 @@ def _without_specks(mask: Mask, distance: Floats) -> Mask:
     kept = (size >= 5) & ((strength >= _SPECK) | (size >= 0.02 * mask.size))
     found: Mask = np.concatenate([[False], kept])[labels]
     return found
+
+
+def _without_crumbs(mask: Mask) -> Mask:
+    """Return `mask` without parts that lie apart and are next to nothing, unless there are several of one size."""
+    labels, count = ndimage.label(ndimage.binary_dilation(mask, _SQUARE, iterations=_ALONE), _SQUARE)
+    if count < 2:
+        return mask
+    size = ndimage.sum_labels(mask, labels, np.arange(1, count + 1))
+    small = size < _SCRAP * size.max()
+    alike = np.abs(np.log2(size[:, None] / size[None])) <= 1
+    kept: Mask = mask & np.concatenate([[False], ~small | (alike[:, small].sum(axis=1) >= _LIKE)])[labels]
+    return kept
