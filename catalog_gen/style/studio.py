@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from catalog_gen.style.ground import Floats, Ground, Mask, joined_to_border, largest
+from catalog_gen.style.parts import without_odd
 
 SIDE = 224
 
@@ -37,8 +38,6 @@ _SMALL = 0.12  # of the picture: jewellery and shoes, that throw shadows to any 
 _DARK = 0.05  # a shadow is at least this dark somewhere
 _SPECK = 0.08  # a part that is nowhere further from the ground is noise
 _SCRAP = 0.005  # of the largest part's size: a smaller one by itself is none of the product
-_ALONE = 4  # px: parts nearer to each other than twice that hang together by what is too pale to see
-_LIKE = 3  # so many small parts of one size belong to it: buttons, beads
 _CROSS = ndimage.generate_binary_structure(2, 1)
 _SQUARE = ndimage.generate_binary_structure(2, 2)
 
@@ -62,7 +61,7 @@ def product_mask(rgb: Floats, ground: Ground) -> Mask:
     mask = product | _broad(wide.product & ~product & ~_doubly(tight.holes, wide.product) & ~open_part, product)
     outside = joined_to_border(~mask)
     shadow = _shadow(mask, outside, rgb, ground, distance)
-    return _without_crumbs(_without_specks(_without_scraps(mask & ~shadow, shadow), distance))
+    return without_odd(_without_specks(_without_scraps(mask & ~shadow, shadow), distance), _SCRAP)
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def _ragged(mask: Mask, distance: Floats, doubt: Floats) -> Mask:
 
 
 def _true_ground(like_ground: Mask, apart: Floats, noise: float) -> tuple[Mask, Mask, Mask]:
-    """Return parts of `like_ground`: what the border reaches, nooks and all, the product's holes, the surest of them."""
+    """Return parts of `like_ground`: what the border reaches, nooks and all, the product's holes, the surest holes."""
     open_part = ndimage.binary_erosion(like_ground, _CROSS, iterations=_GAP, border_value=1)
     core = joined_to_border(open_part)
     reached = ndimage.binary_dilation(core, _CROSS, iterations=_GAP + 1) & like_ground
@@ -217,15 +216,3 @@ def _without_specks(mask: Mask, distance: Floats) -> Mask:
     kept = (size >= 5) & ((strength >= _SPECK) | (size >= 0.02 * mask.size))
     found: Mask = np.concatenate([[False], kept])[labels]
     return found
-
-
-def _without_crumbs(mask: Mask) -> Mask:
-    """Return `mask` without parts that lie apart and are next to nothing, unless there are several of one size."""
-    labels, count = ndimage.label(ndimage.binary_dilation(mask, _SQUARE, iterations=_ALONE), _SQUARE)
-    if count < 2:
-        return mask
-    size = ndimage.sum_labels(mask, labels, np.arange(1, count + 1))
-    small = size < _SCRAP * size.max()
-    alike = np.abs(np.log2(size[:, None] / size[None])) <= 1
-    kept: Mask = mask & np.concatenate([[False], ~small | (alike[:, small].sum(axis=1) >= _LIKE)])[labels]
-    return kept
