@@ -34,6 +34,8 @@ _PANEL = 300  # px: smaller white parts between plain edges are holes sooner tha
 _PATTERN = 3  # a large product with more small holes than that has none: they are white checks or letters
 _DEEP = 0.4  # this far from the ground, next to it, is neither white metal nor shaded cloth
 _OPENING = (60, 0.9, 1.7 / 255)  # px, of its rim that is deep, and how level: the ground seen between legs, past an arm
+_FILLED = 0.28  # of its box: openings are; those between arm and body slant, and are thin
+_SLIT = 10  # px: lower and twice as wide is a white stripe of cloth
 _SMALL = 0.12  # of the picture: jewellery and shoes, that throw shadows to any side
 _DARK = 0.05  # a shadow is at least this dark somewhere
 _SPECK = 0.08  # a part that is nowhere further from the ground is noise
@@ -140,14 +142,28 @@ def _true_ground(like_ground: Mask, apart: Floats, noise: float) -> tuple[Mask, 
     level = _middle_level(labels, count, apart) - noise
     beside = ndimage.sum_labels(ndimage.binary_dilation(reached, _CROSS), labels, index) > 0
     hole = ((plain >= 0.6) & (level <= 0)) | ((plain >= _FRAMED) & (level <= _LENIENCE))
-    if like_ground.mean() < 1 - _SMALL and (hole & (size <= _PANEL)).sum() > _PATTERN:
-        hole &= size > _PANEL
     deep = ndimage.sum_labels(nearby > _DEEP, rim, index) / edge
-    opening = _few_alike((size >= _OPENING[0]) & (deep >= _OPENING[1]) & (level <= _OPENING[2]), size)
+    opening = (size >= _OPENING[0]) & (deep >= _OPENING[1]) & (level <= _OPENING[2])
+    opening = _few_alike(_shapely(opening, labels, size), size)
+    if like_ground.mean() < 1 - _SMALL:
+        hole = _shapely(hole, labels, size)
+        if (hole & (size <= _PANEL)).sum() > _PATTERN:
+            hole &= size > _PANEL
     hole |= opening
     nook = beside & (size <= _NOOK)
     chosen = [np.concatenate([[False], some])[labels] for some in (nook & ~hole, hole, opening)]
     return reached | chosen[0], chosen[1], chosen[2]
+
+
+def _shapely(some: Mask, labels: npt.NDArray[np.int32], size: npt.NDArray[np.float64]) -> Mask:
+    """Return those of `some` (N,) of `labels` (H, W) that are no rings, as round a dial, and no stripes lying flat."""
+    shapely = some.copy()
+    for number, box in enumerate(ndimage.find_objects(labels)):
+        if some[number]:
+            height, width = (side.stop - side.start for side in box)
+            filled = size[number] >= _FILLED * height * width
+            shapely[number] = filled and (height >= _SLIT or width <= 2 * height)
+    return shapely
 
 
 def _few_alike(some: Mask, size: npt.NDArray[np.float64]) -> Mask:

@@ -125,3 +125,13 @@ def test_a_white_print_of_many_like_parts_is_no_opening() -> None:
     ]
     found = cut_out(photo_of([(40, 30, 125, 200)], holes=print_))
     assert found.alpha[64:76, 53:59].min() > 0.95
+
+
+def test_a_white_stripe_and_the_ring_round_a_dial_are_no_openings() -> None:
+    found = cut_out(photo_of([(30, 30, 135, 200)], holes=[(50, 90, 115, 97)]))
+    assert found.alpha[92:96, 55:110].min() > 0.95
+    dial = Image.new("RGB", SIZE, "white")
+    pen = ImageDraw.Draw(dial)
+    pen.ellipse((30, 60, 140, 170), fill=DARK)
+    pen.ellipse((50, 80, 120, 150), outline="white", width=6)
+    assert cut_out(stored(dial)).alpha[112:118, 35:135].min() > 0.95
