@@ -180,7 +180,7 @@ def _middle_level(labels: npt.NDArray[np.int32], count: int, apart: Floats) -> n
     """
     index = np.arange(1, count + 1)
     depth = ndimage.distance_transform_edt(labels > 0)
-    deepest = np.concatenate([[0.0], ndimage.maximum(depth, labels, index)])
+    deepest = np.concatenate([[0.0], _maximum(depth, labels, count)])
     middle = labels * (depth >= 0.5 * deepest[labels])
     level = np.max([np.abs(ndimage.mean(apart[..., channel], middle, index)) for channel in range(3)], axis=0)
     return np.asarray(level - _EXACT * (1 + 16 / deepest[1:] ** 1.5))
@@ -204,7 +204,7 @@ def _shadow(mask: Mask, outside: Mask, rgb: Floats, ground: Ground, distance: Fl
     labels, count = ndimage.label(grown)
     if not count:
         return np.zeros_like(mask)
-    dark = ndimage.maximum(smooth, labels, np.arange(1, count + 1)) >= _DARK
+    dark = _maximum(smooth, labels, count) >= _DARK
     found: Mask = np.concatenate([[False], dark])[labels]
     return found
 
@@ -228,7 +228,15 @@ def _without_specks(mask: Mask, distance: Floats) -> Mask:
         return mask
     index = np.arange(1, count + 1)
     size = ndimage.sum_labels(mask, labels, index)
-    strength = ndimage.maximum(distance, labels, index)
+    strength = _maximum(distance, labels, count)
     kept = (size >= 5) & ((strength >= _SPECK) | (size >= 0.02 * mask.size))
     found: Mask = np.concatenate([[False], kept])[labels]
     return found
+
+
+def _maximum(values: Floats, labels: npt.NDArray[np.int32], count: int) -> npt.NDArray[np.float64]:
+    """Return (count,): as scipy's of that name, that sorts the whole picture first."""
+    greatest = np.full(count + 1, -np.inf)
+    inside = labels > 0
+    np.maximum.at(greatest, labels[inside], values[inside])
+    return greatest[1:]

@@ -135,3 +135,14 @@ def test_a_white_stripe_and_the_ring_round_a_dial_are_no_openings() -> None:
     pen.ellipse((30, 60, 140, 170), fill=DARK)
     pen.ellipse((50, 80, 120, 150), outline="white", width=6)
     assert cut_out(stored(dial)).alpha[112:118, 35:135].min() > 0.95
+
+
+@pytest.mark.parametrize("strength, doubted", [(0.05, True), (0.4, False)])
+def test_a_product_of_the_colours_behind_it_is_doubted(strength: float, doubted: bool) -> None:
+    noise = np.random.default_rng(1).random((38, 28, 1))
+    behind = 0.5 * np.kron(noise, np.ones((6, 6, 1)))[: SIZE[1]] + np.array([0.3, 0.4, 0.3])
+    rgb = behind.copy()
+    rgb[50:180, 45:125] = (1 - strength) * behind[::-1, ::-1][50:180, 45:125] + strength * np.array([0.7, 0.1, 0.15])
+    found = cut_out(Image.fromarray((rgb * 255).astype(np.uint8)))
+    assert found.kind == "general" and not found.fault
+    assert ("plainly product or background" in found.doubt) == doubted
