@@ -80,14 +80,15 @@ class RestyleStages(JobStages):
             log.warning("%s: %s", work.sku, error)
 
     def cut_out(self, batch: list[RestyleWork]) -> list[RestyleWork]:
-        """Take every product out of its ground; what has no plain ground is for a person to look at."""
+        """Take every product out of its ground; a cut-out in doubt, or off no plain ground, is for a person to see."""
 
         def one(work: RestyleWork) -> None:
             assert work.photo is not None, "read runs before cut_out"
             work.cutout = self.parts.cut_out(work.photo)
             work.photo = None
-            if work.cutout.kind == "general":
-                work.state, work.reason = "needs_review", UNSURE
+            if work.cutout.doubt or work.cutout.kind == "general":
+                work.state = "needs_review"
+                work.reason = f"the cut-out is in doubt: {work.cutout.doubt}" if work.cutout.doubt else UNSURE
 
         for work in self.still_wanted(batch):
             self._attempt(work, "cutting out", one)

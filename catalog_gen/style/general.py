@@ -26,10 +26,11 @@ _EDGE = 1e-3  # variance of lightness that counts as an edge
 _BAND = 4  # px: how far the first outline may be off
 _CENTRE = 2.0  # log-odds that the middle is product; the corners have as much against them
 _APART = 0.75  # of the pixels must be told apart by colour, or there is no saying what the product is
+_SURE = 0.9  # so many are where product and background are as different as they look
 
 
-def salient_mask(rgb: Floats) -> tuple[Mask, str]:
-    """Return (H, W) the product's pixels, and why they should not be trusted ("" when they may)."""
+def salient_mask(rgb: Floats) -> tuple[Mask, str, str]:
+    """Return (H, W) the product's pixels, why they cannot be used ("" when they can), and why they may be wrong."""
     height, width = rgb.shape[:2]
     features = _features(rgb)
     frame = _frame(height, width)
@@ -46,7 +47,8 @@ def salient_mask(rgb: Floats) -> tuple[Mask, str]:
         evidence = _likelihood(features, _fit(features[mask])) - _likelihood(features, _fit(features[~mask]))
         apart = float(((evidence > 0) == mask).mean())
         mask = _cut(np.clip(evidence, -5, 5) + prior, rgb)
-    return _trimmed(mask, features[..., :3], rgb), _fault(mask, frame, apart)
+    doubt = f"only {apart:.0%} of the picture is plainly product or background" if apart < _SURE else ""
+    return _trimmed(mask, features[..., :3], rgb), _fault(mask, frame, apart), doubt
 
 
 def _trimmed(mask: Mask, colours: Floats, rgb: Floats) -> Mask:

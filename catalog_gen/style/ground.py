@@ -20,7 +20,7 @@ _SIDE = 128  # px: light varies slowly, so its model is fitted on a small pictur
 _FIRST_REACH = 0.06  # how far from the commonest colour of the border the first ground may lie, of 1
 _REACH = 0.012  # how far from the model ground may lie at least: three grey levels, what JPEG leaves
 _FITS = 4
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as JPEG does
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as JPEG does
 _QUANTUM = 0.0012  # the noise of a ground that has none: a third of a grey level
 
 
@@ -38,7 +38,7 @@ class Ground:
         JPEG keeps colour at half the size and coarser, so that it bleeds two blocks wide over a product's edge.
         """
         apart = rgb - self.colour
-        lightness = np.abs(apart @ _LUMA)
+        lightness = np.abs(apart @ LUMA)
         further: Floats = np.maximum(lightness, 0.5 * largest(np.abs(apart)))
         return further
 

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from catalog_gen.style import general, studio
+from catalog_gen.style.doubt import doubt_of
 from catalog_gen.style.ground import Floats, Ground, Mask, estimate_ground
 from catalog_gen.style.unmix import soften
 
@@ -19,7 +20,8 @@ class Cutout:
 
     rgb: (H, W, 3) float32 in [0, 1], the product's own colours, also in its soft edges; alpha: (H, W) float32 in
     [0, 1]; kind: what ground it stood on; fault: empty, or why no product could be told from it; box: left, top, right,
-    bottom in pixels of where alpha is over 0.5, all 0 when nowhere.
+    bottom in pixels of where alpha is over 0.5, all 0 when nowhere; doubt: empty, or why it may be wrong though one was
+    found, so that a person should look.
     """
 
     rgb: Floats
@@ -27,6 +29,7 @@ class Cutout:
     kind: Literal["studio", "general"]
     fault: str
     box: tuple[int, int, int, int]
+    doubt: str = ""
 
 
 _SHOWN = 0.25  # of the border: less plain ground than that, and it may as well be the product that is plain
@@ -39,7 +42,8 @@ def cut_out(photo: Image.Image) -> Cutout:
 
     On a plain ground, of any colour and unevenly lit, edges are soft and holes are open; anything else is cut out by
     what is unlike the picture's border, less surely. Glass keeps what shows through it: from one photo nobody can
-    tell pale glass from pale paint. `fault` is set, and alpha is the best guess, where no product can be told.
+    tell pale glass from pale paint. `fault` is set, and alpha is the best guess, where no product can be told; `doubt`
+    where one was found, but its outline can hardly be seen or scraps of it lie apart.
     """
     photo = photo.convert("RGB")
     rgb = np.asarray(photo, dtype=np.float32) / np.float32(255)
@@ -51,7 +55,8 @@ def cut_out(photo: Image.Image) -> Cutout:
 
 
 def _from_studio(photo: Image.Image, rgb: Floats, small: Floats, ground: Ground) -> Cutout:
-    mask = _enlarged(studio.product_mask(small, ground), photo.size)
+    small_mask = studio.product_mask(small, ground)
+    mask = _enlarged(small_mask, photo.size)
     scale = max(1.0, max(photo.size) / studio.SIDE)
     behind = ground.colour if small.shape == rgb.shape else estimate_ground(rgb).colour
     alpha, colours = soften(rgb, behind, mask, scale)
@@ -60,15 +65,16 @@ def _from_studio(photo: Image.Image, rgb: Floats, small: Floats, ground: Ground)
         fault = "nothing but plain ground"
     elif share > _MOST:
         fault = "no ground shows round the product"
-    return Cutout(colours, alpha, "studio", fault, _box(alpha))
+    doubt = "" if fault else doubt_of(small, small_mask)
+    return Cutout(colours, alpha, "studio", fault, _box(alpha), doubt)
 
 
 def _from_anywhere(photo: Image.Image, rgb: Floats) -> Cutout:
-    small_mask, fault = general.salient_mask(_reduced(photo, general.SIDE))
+    small_mask, fault, doubt = general.salient_mask(_reduced(photo, general.SIDE))
     mask = _enlarged(small_mask, photo.size)
     scale = max(1.0, max(photo.size) / general.SIDE)
     alpha, colours = soften(rgb, general.spread_ground(rgb, mask, scale), mask, scale)
-    return Cutout(colours, alpha, "general", fault, _box(alpha))
+    return Cutout(colours, alpha, "general", fault, _box(alpha), "" if fault else doubt)
 
 
 def _reduced(photo: Image.Image, side: int) -> Floats:

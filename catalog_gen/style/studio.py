@@ -8,11 +8,14 @@ All lengths are pixels of a picture whose longer side is about `SIDE`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from catalog_gen.style.ground import Floats, Ground, Mask, joined_to_border, largest
+from catalog_gen.style.parts import without_odd
 
 SIDE = 224
 
@@ -29,9 +32,14 @@ _LENIENCE = 1.3 / 255
 _NOOK = 160  # px: a piece of the outside cut off by noise is no larger
 _PANEL = 300  # px: smaller white parts between plain edges are holes sooner than cloth
 _PATTERN = 3  # a large product with more small holes than that has none: they are white checks or letters
+_DEEP = 0.4  # this far from the ground, next to it, is neither white metal nor shaded cloth
+_OPENING = (60, 0.9, 1.7 / 255)  # px, of its rim that is deep, and how level: the ground seen between legs, past an arm
+_FILLED = 0.28  # of its box: openings are; those between arm and body slant, and are thin
+_SLIT = 10  # px: lower and twice as wide is a white stripe of cloth
 _SMALL = 0.12  # of the picture: jewellery and shoes, that throw shadows to any side
 _DARK = 0.05  # a shadow is at least this dark somewhere
 _SPECK = 0.08  # a part that is nowhere further from the ground is noise
+_SCRAP = 0.005  # of the largest part's size: a smaller one by itself is none of the product
 _CROSS = ndimage.generate_binary_structure(2, 1)
 _SQUARE = ndimage.generate_binary_structure(2, 2)
 
@@ -47,21 +55,45 @@ def product_mask(rgb: Floats, ground: Ground) -> Mask:
     near = ndimage.maximum_filter(largest(np.abs(apart)), 2 * _BLOCK + 1)
     far = ndimage.maximum_filter(near, 2 * _BLOCK + 3)
     least = max(_PALE, 3.5 * ground.noise)
-    wide, _ = _drawn(distance, np.maximum(least, np.maximum(_FEW[0] * near, _FEW[1] * far)), apart, ground.noise)
-    tight, holes = _drawn(distance, np.maximum(least, np.maximum(_MANY[0] * near, _MANY[1] * far)), apart, ground.noise)
-    mask = tight | _broad(wide & ~tight & ~_doubly(holes, wide), tight)
+    few, many = (np.maximum(least, np.maximum(beside * near, away * far)) for beside, away in (_FEW, _MANY))
+    wide = _drawn(distance, few, apart, ground.noise)
+    tight = _drawn(distance, many, apart, ground.noise)
+    open_part = _same(wide.openings, tight.level) | tight.openings
+    product = tight.product & ~open_part
+    mask = product | _broad(wide.product & ~product & ~_doubly(tight.holes, wide.product) & ~open_part, product)
     outside = joined_to_border(~mask)
     shadow = _shadow(mask, outside, rgb, ground, distance)
-    return _without_specks(_without_scraps(mask & ~shadow, shadow), distance)
+    return without_odd(_without_specks(_without_scraps(mask & ~shadow, shadow), distance), _SCRAP)
 
 
-def _drawn(distance: Floats, doubt: Floats, apart: Floats, noise: float) -> tuple[Mask, Mask]:
+@dataclass(frozen=True)
+class _Drawn:
+    """product: (H, W); level: what lies at the ground's colour; holes: of that, what the product closes in and yet is
+    ground; openings: the holes that are so beyond doubt."""
+
+    product: Mask
+    level: Mask
+    holes: Mask
+    openings: Mask
+
+
+def _drawn(distance: Floats, doubt: Floats, apart: Floats, noise: float) -> _Drawn:
     """Return the product as it is when nothing within `doubt` of the ground counts, and its holes."""
     votes = ndimage.uniform_filter((distance > doubt).astype(np.float32), 5, mode="nearest")
     like_ground = (votes <= 0.5) & (distance <= 2 * doubt)
     like_ground |= _ragged(~like_ground, distance, doubt)
-    reached, holes = _true_ground(like_ground, apart, noise)
-    return ~(reached | holes), holes
+    reached, holes, openings = _true_ground(like_ground, apart, noise)
+    return _Drawn(~(reached | holes), like_ground, holes, openings)
+
+
+def _same(openings: Mask, level: Mask) -> Mask:
+    """Return the parts of `level` that are mostly `openings`: noise on an opening's edge is none of the product."""
+    if not openings.any():
+        return openings
+    labels, count = ndimage.label(level)
+    share = ndimage.mean(openings, labels, np.arange(1, count + 1))
+    found: Mask = openings | np.concatenate([[False], share > 0.5])[labels]
+    return found
 
 
 def _doubly(holes: Mask, wide: Mask) -> Mask:
@@ -92,14 +124,14 @@ def _ragged(mask: Mask, distance: Floats, doubt: Floats) -> Mask:
     return ragged
 
 
-def _true_ground(like_ground: Mask, apart: Floats, noise: float) -> tuple[Mask, Mask]:
-    """Return two parts of `like_ground`: what the border reaches, nooks and all, and the product's holes."""
+def _true_ground(like_ground: Mask, apart: Floats, noise: float) -> tuple[Mask, Mask, Mask]:
+    """Return parts of `like_ground`: what the border reaches, nooks and all, the product's holes, the surest holes."""
     open_part = ndimage.binary_erosion(like_ground, _CROSS, iterations=_GAP, border_value=1)
     core = joined_to_border(open_part)
     reached = ndimage.binary_dilation(core, _CROSS, iterations=_GAP + 1) & like_ground
     labels, count = ndimage.label(like_ground & ~reached)
     if not count:
-        return reached, np.zeros_like(reached)
+        return reached, np.zeros_like(reached), np.zeros_like(reached)
     index = np.arange(1, count + 1)
     rim = ndimage.grey_dilation(labels, footprint=_CROSS)
     rim[like_ground] = 0
@@ -110,11 +142,35 @@ def _true_ground(like_ground: Mask, apart: Floats, noise: float) -> tuple[Mask, 
     level = _middle_level(labels, count, apart) - noise
     beside = ndimage.sum_labels(ndimage.binary_dilation(reached, _CROSS), labels, index) > 0
     hole = ((plain >= 0.6) & (level <= 0)) | ((plain >= _FRAMED) & (level <= _LENIENCE))
-    if like_ground.mean() < 1 - _SMALL and (hole & (size <= _PANEL)).sum() > _PATTERN:
-        hole &= size > _PANEL
+    deep = ndimage.sum_labels(nearby > _DEEP, rim, index) / edge
+    opening = (size >= _OPENING[0]) & (deep >= _OPENING[1]) & (level <= _OPENING[2])
+    opening = _few_alike(_shapely(opening, labels, size), size)
+    if like_ground.mean() < 1 - _SMALL:
+        hole = _shapely(hole, labels, size)
+        if (hole & (size <= _PANEL)).sum() > _PATTERN:
+            hole &= size > _PANEL
+    hole |= opening
     nook = beside & (size <= _NOOK)
-    holes = np.concatenate([[False], hole])[labels]
-    return reached | np.concatenate([[False], nook & ~hole])[labels], holes
+    chosen = [np.concatenate([[False], some])[labels] for some in (nook & ~hole, hole, opening)]
+    return reached | chosen[0], chosen[1], chosen[2]
+
+
+def _shapely(some: Mask, labels: npt.NDArray[np.int32], size: npt.NDArray[np.float64]) -> Mask:
+    """Return those of `some` (N,) of `labels` (H, W) that are no rings, as round a dial, and no stripes lying flat."""
+    shapely = some.copy()
+    for number, box in enumerate(ndimage.find_objects(labels)):
+        if some[number]:
+            height, width = (side.stop - side.start for side in box)
+            filled = size[number] >= _FILLED * height * width
+            shapely[number] = filled and (height >= _SLIT or width <= 2 * height)
+    return shapely
+
+
+def _few_alike(some: Mask, size: npt.NDArray[np.float64]) -> Mask:
+    """Return those of `some` (N,) of whose `size` (N,), or thereabouts or larger, there is no pattern of them."""
+    alike = (some[None] & (size[None] >= size[:, None] / 3)).sum(axis=1)
+    few: Mask = some & (alike <= _PATTERN)
+    return few
 
 
 def _middle_level(labels: npt.NDArray[np.int32], count: int, apart: Floats) -> npt.NDArray[np.float64]:
@@ -124,7 +180,7 @@ def _middle_level(labels: npt.NDArray[np.int32], count: int, apart: Floats) -> n
     """
     index = np.arange(1, count + 1)
     depth = ndimage.distance_transform_edt(labels > 0)
-    deepest = np.concatenate([[0.0], ndimage.maximum(depth, labels, index)])
+    deepest = np.concatenate([[0.0], _maximum(depth, labels, count)])
     middle = labels * (depth >= 0.5 * deepest[labels])
     level = np.max([np.abs(ndimage.mean(apart[..., channel], middle, index)) for channel in range(3)], axis=0)
     return np.asarray(level - _EXACT * (1 + 16 / deepest[1:] ** 1.5))
@@ -148,7 +204,7 @@ def _shadow(mask: Mask, outside: Mask, rgb: Floats, ground: Ground, distance: Fl
     labels, count = ndimage.label(grown)
     if not count:
         return np.zeros_like(mask)
-    dark = ndimage.maximum(smooth, labels, np.arange(1, count + 1)) >= _DARK
+    dark = _maximum(smooth, labels, count) >= _DARK
     found: Mask = np.concatenate([[False], dark])[labels]
     return found
 
@@ -172,7 +228,15 @@ def _without_specks(mask: Mask, distance: Floats) -> Mask:
         return mask
     index = np.arange(1, count + 1)
     size = ndimage.sum_labels(mask, labels, index)
-    strength = ndimage.maximum(distance, labels, index)
+    strength = _maximum(distance, labels, count)
     kept = (size >= 5) & ((strength >= _SPECK) | (size >= 0.02 * mask.size))
     found: Mask = np.concatenate([[False], kept])[labels]
     return found
+
+
+def _maximum(values: Floats, labels: npt.NDArray[np.int32], count: int) -> npt.NDArray[np.float64]:
+    """Return (count,): as scipy's of that name, that sorts the whole picture first."""
+    greatest = np.full(count + 1, -np.inf)
+    inside = labels > 0
+    np.maximum.at(greatest, labels[inside], values[inside])
+    return greatest[1:]

@@ -49,6 +49,7 @@ class Knobs:
     stochastic: bool = False
     limit: float = 3.0
     not_finite: bool = False
+    doubt: str = ""
     drawn: list[int] = field(default_factory=list)  # batches as the engine met them
 
 
@@ -95,7 +96,7 @@ class Parts(RestyleParts):
         if not alpha.any():
             raise RowError("the product cannot be cut out: nothing but plain ground")
         kind = "studio" if rgb[0, 0].min() > 250 else "general"
-        return SimpleNamespace(rgb=rgb, alpha=alpha, kind=kind)
+        return SimpleNamespace(rgb=rgb, alpha=alpha, kind=kind, doubt=self.knobs.doubt)
 
     def place(self, output: Any, cutout: Any, product: Product) -> tuple[Pixels, Pixels]:
         content = np.full((output.height, output.width, 3), 128, np.uint8)

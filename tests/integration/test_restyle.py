@@ -165,6 +165,14 @@ def test_rows_fail_alone_each_with_its_reason(shop: RestyleShop) -> None:
     assert reasons["photo-0004"][0] == "needs_review" and "without a plain ground" in reasons["photo-0004"][1]
 
 
+def test_a_doubtful_cut_out_is_for_a_person_to_see(shop: RestyleShop) -> None:
+    shop.add_photos(1)
+    shop.knobs.doubt = "two parts lie apart"
+    assert shop.restyle(include_photos=True).counts["needs_review"] == 1
+    rows = shop.rows(sa.select(tables.asset.c.state, tables.asset.c.reason).where(tables.asset.c.kind == "restyled"))
+    assert {tuple(row) for row in rows} == {("needs_review", "the cut-out is in doubt: two parts lie apart")}
+
+
 def test_a_changed_product_fails_with_its_figures_and_nothing_is_stored(shop: RestyleShop) -> None:
     shop.add_approved(2)
     shop.knobs.product_strength = 0.5
