@@ -54,6 +54,7 @@ class Judged:
     rest: float
     kind_kept: bool
     fault: str
+    doubt: str
 
     @property
     def badness(self) -> float:
@@ -139,7 +140,7 @@ def judge(photos: list[Path], kinds: list[str], probe_photos: list[Path], probe_
             photos[start : start + 256], opened, cut, truth, read, kept, strict=True
         ):
             same = after in (before, real) or before != real  # what it cannot read off the photo, it is not asked
-            judged.append(Judged(path.stem, *judge_pixels(photo, one), bool(same), one.fault))
+            judged.append(Judged(path.stem, *judge_pixels(photo, one), bool(same), one.fault, one.doubt))
     say(f"{1000 * spent / len(photos):.0f} ms of one core a photo")
     return judged
 
@@ -186,6 +187,10 @@ def main() -> None:
     say(f"stray {np.mean([one.stray <= LONGEST_STRAY for one in judged]):.4f}")
     say(f"rest {np.mean([one.rest <= MOST_REST for one in judged]):.4f}")
     say(f"kind {np.mean([one.kind_kept for one in judged]):.4f}, faults {sum(bool(one.fault) for one in judged)}")
+    doubted = [one for one in judged if one.doubt or one.fault]
+    bad = sum(one.badness > 1 for one in judged)
+    caught = sum(one.badness > 1 for one in doubted)
+    say(f"doubted {len(doubted)}: {caught} of {bad} bad, {len(doubted) - caught} of {count - bad} good")
     worst = sorted(judged, key=lambda one: -one.badness)
     for one in worst[:24]:
         say(str(one))
