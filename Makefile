@@ -13,8 +13,9 @@ help: ## Show the targets
 demo: $(VENV)/.run ## Draw pictures for the demo catalogue, offline; everything lands in demo-out/
 	$(BIN)/catalog-gen demo $(ARGS)
 
+# One thread a worker: torch in several processes would fight for the cores. A file's tests share what they set up.
 test: $(VENV)/.dev ## Run the tests (ARGS="-k import" for some)
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.dev ## Check the code's style
 	$(BIN)/ruff check .
