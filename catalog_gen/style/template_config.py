@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Part = Annotated[float, Field(ge=0, le=1)]
-ENGINE_NAMES = ("gatys", "fast", "arbitrary", "statistics", "pix2pix", "cyclegan")
 ASPECT = re.compile(r"(?P<width>[1-9]\d?):(?P<height>[1-9]\d?)")
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
 _PALETTE = re.compile(r"palette\.[1-9]\d?")

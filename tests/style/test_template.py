@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from catalog_gen.errors import TemplateError
+from catalog_gen.style.engine import ENGINES
 from catalog_gen.style.template import known_templates, load_template, shipped_templates
-from catalog_gen.style.template_config import ENGINE_NAMES, TemplateConfig
+from catalog_gen.style.template_config import TemplateConfig
 from style.style_fixtures import PLAIN, write_template
 
 
@@ -131,7 +132,7 @@ def test_what_is_no_toml_is_one_line(tmp_path: Path, text: str) -> None:
 
 
 def test_the_engines_are_those_of_the_engine_list() -> None:
-    assert TemplateConfig.model_fields["engine"].annotation.__args__ == ENGINE_NAMES
+    assert TemplateConfig.model_fields["engine"].annotation.__args__ == ENGINES
 
 
 def test_shipped_templates() -> None:
