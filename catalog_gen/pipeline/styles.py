@@ -70,9 +70,17 @@ def show_style(spec: str, own: Path | None = None) -> str:
 
 
 def check_style(spec: str, own: Path | None = None) -> str:
-    """Return one line that says that the template is good. Raises TemplateError with every mistake found."""
+    """Return one line that says that the template is good.
+
+    Raises TemplateError with every mistake found; then BundleError when its engine's weights are missing or damaged,
+    ConfigError when they have not learnt its styles.
+    """
     template = load_template(spec, own)
     check_template(template)
+    if template.config.engine not in ("gatys", "statistics"):  # those have no weights of their own
+        from catalog_gen.style.engine import open_engine
+
+        open_engine(template.config).prepare(template.look("cpu"))
     return f"{template.path / CONFIG}: good, {len(template.config.output)} outputs"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from catalog_gen.errors import TemplateError, UsageError
+from catalog_gen.errors import BundleError, ConfigError, TemplateError, UsageError
 from catalog_gen.pipeline.style_preview import PreviewPhoto, folder_photos, preview_style
 from catalog_gen.pipeline.styles import check_style, list_styles, new_style, show_style
 from catalog_gen.style.template import load_template
@@ -41,6 +41,21 @@ def test_a_new_template_is_good_as_it_is(tmp_path: Path, like: str) -> None:
     assert check_style("spring", tmp_path).endswith("good, 3 outputs")
     with pytest.raises(UsageError, match="is there already"):
         new_style("spring", tmp_path)
+
+
+def test_a_check_finds_that_the_engine_cannot_draw_it(tmp_path: Path) -> None:
+    new_style("spring", tmp_path, "winter")
+    file = tmp_path / "spring" / "template.toml"
+    plain = file.read_text(encoding="utf-8").replace('engine = "statistics"', 'engine = "fast"')
+    file.write_text(plain, encoding="utf-8")
+    assert check_style("spring", tmp_path).endswith("good, 3 outputs"), "the shipped network has learnt the frost"
+    Image.effect_noise((256, 256), 90).convert("RGB").save(tmp_path / "spring" / "noise.png")
+    file.write_text(plain.replace("frost.webp", "noise.png"), encoding="utf-8")
+    with pytest.raises(ConfigError, match="learnt"):
+        check_style("spring", tmp_path)
+    file.write_text(plain.replace("[[style]]", 'bundle = "nowhere"\n[[style]]', 1), encoding="utf-8")
+    with pytest.raises(BundleError, match="there is no style bundle 'nowhere'"):
+        check_style("spring", tmp_path)
 
 
 def test_the_starter_says_every_default_as_it_is(tmp_path: Path) -> None:
