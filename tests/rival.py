@@ -5,8 +5,10 @@ lightweight-gan with its own trainer, networks, losses and augmentation at their
 calls to CUDA are sent to the CPU, where `--light` makes it half as wide and leaves out its attention. Neither reads
 words. What they draw goes to a folder that `catalog-gen evaluate --pictures` scores as it scores ours.
 
-    pip install torchgan lightweight-gan
-    PYTHONPATH=tests python -m rival dcgan --config catalog-gen.toml --work work/rival --minutes 12 --size 64
+torchgan installs a package named `tests` that hides this folder: give it a place of its own, or take it off again.
+
+    pip install lightweight-gan && pip install --no-deps --target rivals torchgan
+    PYTHONPATH=tests:rivals python -m rival dcgan --config catalog-gen.toml --work work/rival --minutes 12 --size 64
 """
 
 from __future__ import annotations

@@ -64,6 +64,12 @@ def restyle(
     """Put approved pictures into a brand's template, the product untouched; or take such a run back."""
     if (style is None) == (revert is None):
         raise UsageError("name one of --style and --revert", hint="Templates: catalog-gen styles list.")
+    asked = [where, sku, limit, include_photos, outputs, candidates > 1, deadline, max_minutes, dry_run, allow_parallel]
+    if revert is not None and any(value is not None and value is not False for value in [*asked, device, batch]):
+        raise UsageError("it takes a run back whole, and no other flag of a run", where="--revert")
+    names = tuple(name.strip() for name in (outputs or "").split(",") if name.strip())
+    if outputs is not None and not names:
+        raise UsageError(f"{outputs!r} names no output", where="--outputs", hint="Leave it out for all of them.")
     from catalog_gen.pipeline.deadline import deadline_from
     from catalog_gen.pipeline.restyle import RestyleRequest
     from catalog_gen.pipeline.restyle import restyle as run_job
@@ -88,7 +94,7 @@ def restyle(
             skus=tuple(sku or ()),
             limit=limit,
             include_photos=include_photos,
-            outputs=tuple(name.strip() for name in outputs.split(",") if name.strip()) if outputs else (),
+            outputs=names,
             candidates=candidates,
             deadline=deadline_from(deadline, max_minutes),
             allow_parallel=allow_parallel,

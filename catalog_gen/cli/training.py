@@ -227,8 +227,7 @@ def train_pix2pix(
     start_log(False, verbose)
     flags: dict[str, Any] = {"pairs": pairs, "direction": direction, "size": size, "width": width, "images": images}
     flags |= {"minutes": minutes, "batch": batch, "lr": lr, "seed": seed}
-    given = {key: value for key, value in flags.items() if value is not None}
-    request = TranslateRequest("pix2pix", out, work_dir, data=data, given=given)
+    request = TranslateRequest("pix2pix", out, work_dir, data=data, given=_given(flags))
     trained = train_translation(read_settings(config, {}), request)
     typer.echo(trained.text)
     raise typer.Exit(trained.exit_code)
@@ -265,8 +264,7 @@ def train_cyclegan(
         raise UsageError("give --a and --b, or --from-where and --to-where", where="train cyclegan")
     flags: dict[str, Any] = {"direction": direction, "size": size, "width": width, "images": images}
     flags |= {"minutes": minutes, "batch": batch, "lr": lr, "seed": seed}
-    given = {key: value for key, value in flags.items() if value is not None}
-    request = TranslateRequest("cyclegan", out, work_dir, a=a, b=b, given=given)
+    request = TranslateRequest("cyclegan", out, work_dir, a=a, b=b, given=_given(flags))
     settings = read_settings(config, {"database.url": database})
     if from_where:
         with open_catalogue(settings) as opened:
@@ -277,3 +275,7 @@ def train_cyclegan(
         trained = train_translation(settings, request)
     typer.echo(trained.text)
     raise typer.Exit(trained.exit_code)
+
+
+def _given(flags: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in flags.items() if value is not None}
