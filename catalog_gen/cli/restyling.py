@@ -144,8 +144,8 @@ def styles_preview(
     verbose: VerboseFlag = False,
 ) -> None:
     """Draw a sheet of real products in a template, every output, before anything is stored."""
-    from catalog_gen.pipeline.models import choose_device
     from catalog_gen.pipeline.style_preview import catalogue_photos, folder_photos, preview_style
+    from catalog_gen.pipeline.styler import open_styler
     from catalog_gen.pipeline.styles import own_templates
     from catalog_gen.style.template import load_template
 
@@ -159,7 +159,7 @@ def styles_preview(
             opened.check_schema()
             photos = catalogue_photos(settings, opened, count)
     file = out or Path(f"{loaded.name}-preview.png")
-    typer.echo(preview_style(loaded, photos, file, device=choose_device(settings.restyle.device, "restyle.device")))
+    typer.echo(preview_style(open_styler(settings, loaded), photos, file))
 
 
 def styles_new(

@@ -21,7 +21,7 @@ from catalog_gen.encode import SUFFIX
 from catalog_gen.errors import CatalogGenError, PhotoError, RowError, TemporaryFailure
 from catalog_gen.photos import open_photo
 from catalog_gen.pipeline.job_stages import JobStages
-from catalog_gen.pipeline.restyle_parts import RestyleParts
+from catalog_gen.pipeline.restyle_parts import RestyleParts, words_of
 from catalog_gen.pipeline.restyle_source import SourceReader, photo_name
 from catalog_gen.pipeline.restyle_work import OutputWork, RestyleWork
 from catalog_gen.pipeline.retry import Retry
@@ -100,7 +100,8 @@ class RestyleStages(JobStages):
         def one(work: RestyleWork) -> None:
             assert work.cutout is not None, "cut_out runs before place"
             for target in work.outputs:
-                target.content, target.product = self.parts.place(target.output, work.cutout, work.claimed.product)
+                words = words_of(work.claimed.product)
+                target.content, target.product = self.parts.place(target.output, work.cutout, words)
             work.cutout = None
 
         for work in self.still_wanted(batch):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from catalog_gen.catalog.database import Database
@@ -20,14 +19,12 @@ from catalog_gen.catalog.source import CatalogSource, open_source
 from catalog_gen.config import Settings
 from catalog_gen.errors import PhotoError, RowError, Unavailable, UsageError
 from catalog_gen.photos import open_photo
-from catalog_gen.style.compose import overlay, place
-from catalog_gen.style.layout import Known, pose_of
-from catalog_gen.style.template import Template
+from catalog_gen.pipeline.restyle_work import Pixels
+from catalog_gen.pipeline.styler import Styler
 from catalog_gen.style.template_config import Output
 from catalog_gen.style.template_files import FONTS
 
 if TYPE_CHECKING:
-    from catalog_gen.style.engine import StyleEngine
     from catalog_gen.style.matte import Cutout
 
 log = logging.getLogger(__name__)
@@ -80,27 +77,20 @@ def _gather(source: CatalogSource, kinds: dict[str, list[PreviewPhoto]], count: 
             members.append(PreviewPhoto(product.sku, file, f"{product.category} {product.title}"))
 
 
-def preview_style(
-    template: Template, photos: Sequence[PreviewPhoto], out: Path, *, device: str = "cpu", cell: int = 360
-) -> str:
+def preview_style(styler: Styler, photos: Sequence[PreviewPhoto], out: Path, *, cell: int = 360) -> str:
     """Write `out` (PNG): a row of products an output, each `cell` pixels high; return one line that says where it is.
 
     A photo that cannot be used is named in a warning and left out. Raises UsageError when none can, and Unavailable
-    when the file cannot be written; and what `open_engine` raises.
+    when the file cannot be written.
     """
-    from catalog_gen.style.engine import open_engine
-
-    engine = open_engine(template.config, device)
-    prepared = engine.prepare(template.look(device))
+    template = styler.template
     columns: list[tuple[str, list[Image.Image]]] = []
-    for photo, cutout in _cut_outs(photos):
+    for photo in photos:
         try:
-            known = pose_of(photo.words)
-            pictures = [
-                _small(restyled(template, output, cutout, engine, prepared, known=known, device=device), cell)
-                for output in template.config.output
-            ]
-        except RowError as error:
+            cutout = styler.cut_out(open_photo(photo.file))
+            finished = [restyled(styler, output, cutout, photo.words) for output in template.config.output]
+            pictures = [_small(picture, cell) for picture in finished]
+        except (PhotoError, RowError) as error:
             log.warning("%s is left out of the preview: %s", photo.label, error)
             continue
         columns.append((photo.label, pictures))
@@ -110,34 +100,13 @@ def preview_style(
     return f"{out}: {len(columns)} products in {template.name}, {len(template.config.output)} outputs"
 
 
-def restyled(
-    template: Template, output: Output, cutout: Cutout, engine: StyleEngine, prepared: Any,
-    *, known: Known | None = None, device: str = "cpu",
-) -> NDArray[np.uint8]:  # fmt: skip
-    """Return one finished picture (H, W, 3): placed, stylised, blended, with its overlays. Raises RowError."""
-    import torch
-
-    from catalog_gen.style.blend import blend
-
-    scene, config = place(template, output, cutout, known=known), template.config
-    content = torch.from_numpy(scene.content).permute(2, 0, 1)[None].to(device)
-    product = torch.from_numpy(scene.alpha)[None, None].to(device)
-    with torch.no_grad():
-        stylised = engine.stylise(content, product, prepared)
-        mixed = blend(content, stylised, product, config.strength, config.product_strength, config.keep_colours)
-    finished = overlay(template, output, mixed[0].permute(1, 2, 0).float().cpu().numpy())
-    pixels: NDArray[np.uint8] = np.clip(finished * 255 + 0.5, 0, 255).astype(np.uint8)
-    return pixels
-
-
-def _cut_outs(photos: Iterable[PreviewPhoto]) -> Iterator[tuple[PreviewPhoto, Cutout]]:
-    from catalog_gen.style.matte import cut_out
-
-    for photo in photos:
-        try:
-            yield photo, cut_out(open_photo(photo.file))
-        except PhotoError as error:
-            log.warning("%s is left out of the preview: %s", photo.label, error)
+def restyled(styler: Styler, output: Output, cutout: Cutout, words: str) -> Pixels:
+    """Return one finished picture (H, W, 3), made by the job's own steps. Raises RowError."""
+    content, product = styler.place(output, cutout, words)
+    (picture,) = styler.stylise(0, [content], [product])
+    if not picture.size:
+        raise RowError(f"the engine {styler.engines[0].name} drew no finite picture")
+    return styler.finish(output, picture)
 
 
 def _spread(files: Sequence[Path], count: int) -> list[Path]:
@@ -145,7 +114,7 @@ def _spread(files: Sequence[Path], count: int) -> list[Path]:
     return [files[place] for place in places]
 
 
-def _small(pixels: NDArray[np.uint8], cell: int) -> Image.Image:
+def _small(pixels: Pixels, cell: int) -> Image.Image:
     image = Image.fromarray(pixels)
     return image.resize((max(1, round(image.width * cell / image.height)), cell), Image.Resampling.LANCZOS)
 

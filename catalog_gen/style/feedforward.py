@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from catalog_gen.style.features import scene_of
 from catalog_gen.style.network import MARGIN, STRIDE, TransferNetwork
-from catalog_gen.style.recolour import Tones, fill, recolour, tones_of
+from catalog_gen.style.pyramid import fill
+from catalog_gen.style.recolour import Tones, recolour, tones_of
 
 SIZE = 720  # px, the longer side of what the network sees of a picture
 LARGEST_ZOOM = 2  # more would blur: of larger pictures it sees more
@@ -39,7 +40,7 @@ class FeedForward:
     """Styles pictures with a network. The product is no part of what the scene is made from, nor of its statistics.
 
     The network draws at SIZE and its change is enlarged, up to LARGEST_ZOOM times, so a style's strokes keep their
-    proportion to the picture. The scene's pass sees the product's place filled from the scene (`recolour.fill`). What
+    proportion to the picture. The scene's pass sees the product's place filled from the scene (`pyramid.fill`). What
     lies inside the product comes from a second pass over the whole picture at half that size: it counts little.
     All of it is in float32: bfloat16 is a sixth faster on a CPU, and makes a picture depend on its batch.
     """

@@ -23,7 +23,7 @@ from catalog_gen.style.engine import EngineConfig, Look, engine_hash
 from catalog_gen.style.features import FeatureNetwork, coverage, gram, load_features, scene_of
 from catalog_gen.style.pyramid import fill, laplacian, rebuild
 
-VERSION = 1
+VERSION = 2
 PRODUCT_TEXTURE = 0.25  # from this product_strength on the style's texture is worth optimising in the product too
 _PLACES = 8  # where the picture is looked at from, in turn
 _SAMPLES = 64  # px a side that colours are measured on

@@ -37,18 +37,25 @@ def rebuild(bands: list[Tensor], base: Tensor) -> Tensor:
 
 
 def fill(images: Tensor, valid: Tensor) -> Tensor:
-    """Return the images with what is not `valid` (B, 1, H, W, zeros and ones) filled smoothly from what is.
+    """Return images (B, C, H, W) where `valid` (B, 1, H, W) is 1, and what lies around, spread smoothly, where it is 0.
 
-    Pull-push interpolation (Gortler et al. 1996). Invalid pixels have no influence; with none valid it is all zero.
+    Coarse to fine (push-pull, Gortler et al. 1996; a normalised convolution, Knutsson and Westin 1993): ordinary
+    convolutions then see a whole scene without its product. It is partial convolution done once, in front, and not in
+    every layer. valid holds zeros and ones. What is not valid has no influence on the result; valid pixels come back
+    as they are. A picture without any valid pixel becomes grey.
     """
-    known = images * valid
-    if max(images.shape[-2:]) == 1:
-        return known
-    share = shrink(valid)
-    coarse = shrink(known) / share.clamp_min(1e-12)
-    if bool((share == 0).any()):  # a cell with nothing in it asks further out
-        coarse = fill(coarse, (share > 0).to(valid.dtype))
-    return known.addcmul_(enlarge(coarse, images), 1 - valid)
+    kept, share = torch.where(valid > 0, images, torch.zeros_like(images)), valid
+    levels = [(kept, share)]
+    while min(kept.shape[-2:]) > 1:
+        kept, share = (F.avg_pool2d(x, 2, ceil_mode=True) for x in (kept, share))
+        levels.append((kept, share))
+    known = share.sum((2, 3), keepdim=True)
+    mean = kept.sum((2, 3), keepdim=True) / known.clamp_min(1e-12)
+    found = torch.where(known > 0, mean, torch.full_like(mean, 0.5)).expand_as(kept)
+    for kept, share in reversed(levels):
+        around = F.interpolate(found, kept.shape[-2:], mode="bilinear", align_corners=False)
+        found = torch.where(share > 0, kept, torch.zeros_like(kept)) + (1 - share) * around
+    return found
 
 
 def more_of(texture: Tensor, size: tuple[int, int], seed: int) -> Tensor:

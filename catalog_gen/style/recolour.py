@@ -1,9 +1,4 @@
-"""A scene without its product, and in a style's colours: what the feed-forward networks start from.
-
-The product is taken out by filling its place from the scene around it, coarse to fine (push-pull, Gortler et al. 1996;
-a normalised convolution, Knutsson and Westin 1993): a network of ordinary convolutions then sees a whole scene, and no
-pixel of the product reaches any of its outputs. It is partial convolution done once, in front, not in every layer.
-"""
+"""A scene in a style's colours: what the feed-forward networks start from."""
 
 from __future__ import annotations
 
@@ -27,26 +22,6 @@ class Tones:
     mean: Tensor
     deviation: Tensor
     root: Tensor
-
-
-def fill(images: Tensor, valid: Tensor) -> Tensor:
-    """Return images (B, C, H, W) where `valid` (B, 1, H, W) is 1, and what lies around, spread smoothly, where it is 0.
-
-    valid holds zeros and ones. What is not valid has no influence on the result; valid pixels come back as they are. A
-    picture without any valid pixel becomes grey.
-    """
-    kept, share = torch.where(valid > 0, images, torch.zeros_like(images)), valid
-    levels = [(kept, share)]
-    while min(kept.shape[-2:]) > 1:
-        kept, share = (F.avg_pool2d(x, 2, ceil_mode=True) for x in (kept, share))
-        levels.append((kept, share))
-    known = share.sum((2, 3), keepdim=True)
-    mean = kept.sum((2, 3), keepdim=True) / known.clamp_min(1e-12)
-    found = torch.where(known > 0, mean, torch.full_like(mean, 0.5)).expand_as(kept)
-    for kept, share in reversed(levels):
-        around = F.interpolate(found, kept.shape[-2:], mode="bilinear", align_corners=False)
-        found = torch.where(share > 0, kept, torch.zeros_like(kept)) + (1 - share) * around
-    return found
 
 
 def tones_of(images: Tensor, weight: Tensor) -> Tones:

@@ -28,7 +28,7 @@ from catalog_gen.style.engine import EngineConfig, Look, engine_hash
 from catalog_gen.style.features import scene_of
 from catalog_gen.style.pyramid import enlarge, fill, laplacian, more_of, rebuild, shrink
 
-VERSION = 1
+VERSION = 2
 _SAMPLES = 96  # px, about the longer side of what a palette is measured on
 _ROUGH = 4  # px, the cells that the last correction of colours is worked out in
 _COARSEST = 8  # px, the shorter side of the base, which keeps the scene's layout

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from catalog_gen.style.features import scene_of
-from catalog_gen.style.recolour import fill
+from catalog_gen.style.pyramid import fill
 from catalog_gen.style.textures import ground, texture
 
 _GROUNDS, _TEXTURES, _CONTENT, _STYLE, _PHOTOS = range(5)  # streams of chance that never meet

@@ -98,7 +98,7 @@ class Parts(RestyleParts):
         kind = "studio" if rgb[0, 0].min() > 250 else "general"
         return SimpleNamespace(rgb=rgb, alpha=alpha, kind=kind, doubt=self.knobs.doubt)
 
-    def place(self, output: Any, cutout: Any, product: Product) -> tuple[Pixels, Pixels]:
+    def place(self, output: Any, cutout: Any, words: str) -> tuple[Pixels, Pixels]:
         content = np.full((output.height, output.width, 3), 128, np.uint8)
         alpha = np.zeros((output.height, output.width), np.uint8)
         alpha[:SIZE, :SIZE] = cutout.alpha
@@ -141,7 +141,18 @@ def make_parts(knobs: Knobs, outputs: Any = (), candidates: int = 1) -> RestyleP
     engines: Any = tuple(Engine(knobs, seed) for seed in range(candidates))
     clip: Any = SimpleNamespace(name="product-clip", hash="clip-hash")
     chosen = choose_outputs(template, outputs)
-    return Parts(template, chosen, engines, (None,) * candidates, clip, "cpu", batch=4, tile=2048, streams=2, workers=1)
+    return Parts(
+        template=template,
+        engines=engines,
+        prepared=(None,) * candidates,
+        device="cpu",
+        batch=4,
+        tile=2048,
+        outputs=chosen,
+        clip=clip,
+        streams=2,
+        workers=1,
+    )
 
 
 @dataclass

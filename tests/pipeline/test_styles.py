@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from catalog_gen.config import load_settings
 from catalog_gen.errors import BundleError, ConfigError, TemplateError, UsageError
 from catalog_gen.pipeline.style_preview import PreviewPhoto, folder_photos, preview_style
+from catalog_gen.pipeline.styler import open_styler
 from catalog_gen.pipeline.styles import check_style, list_styles, new_style, show_style
 from catalog_gen.style.template import load_template
 from quality.studio import studio_photo
@@ -98,17 +100,18 @@ def test_preview_draws_real_products_and_leaves_out_what_it_cannot(
         Image.fromarray(studio_photo("bag", colour, size=96)).save(folder / f"{name}.png")
     (folder / "c.jpg").write_bytes(b"no photo")
     template = load_template(str(write_template(tmp_path / "brand")))
+    styler = open_styler(load_settings(env={}, use_default_file=False), template)
     photos = folder_photos(folder, 10)
     assert [photo.label for photo in photos] == ["a", "b", "c"]
     with caplog.at_level(logging.WARNING):
-        line = preview_style(template, photos, tmp_path / "out" / "sheet.png", cell=60)
+        line = preview_style(styler, photos, tmp_path / "out" / "sheet.png", cell=60)
     assert line.endswith("2 products in brand, 2 outputs")
     assert "c is left out of the preview" in caplog.text
     sheet = Image.open(tmp_path / "out" / "sheet.png").convert("RGB")
     reds = sum(r > 120 and g < 90 and b < 100 for _, (r, g, b) in sheet.getcolors(1 << 24) or [])
     assert reds > 5, "the red bag is on the sheet"
     with pytest.raises(UsageError, match="none of the photos"):
-        preview_style(template, [PreviewPhoto("c", folder / "c.jpg")], tmp_path / "sheet.png")
+        preview_style(styler, [PreviewPhoto("c", folder / "c.jpg")], tmp_path / "sheet.png")
 
 
 def test_a_folder_without_photos(tmp_path: Path) -> None:

@@ -31,10 +31,26 @@ def test_a_hole_is_filled_from_around_it_and_from_nothing_else() -> None:
     assert float((filled - ramp).abs().max()) < 0.2  # of a hole that spans a quarter of the ramp
 
 
-@pytest.mark.parametrize("value", [0.0, 1.0])
-def test_nothing_or_all_valid(value: float) -> None:
-    images = torch.rand(1, 3, 9, 14)
-    assert torch.equal(fill(images, torch.full((1, 1, 9, 14), value)), images * value)
+def test_fill_keeps_what_is_valid_and_never_sees_the_rest() -> None:
+    torch.manual_seed(0)
+    images = torch.rand(2, 3, 37, 50)
+    valid = torch.ones(2, 1, 37, 50)
+    valid[:, :, 10:30, 5:40] = 0
+    other = torch.where(valid > 0, images, torch.full_like(images, float("nan")))
+
+    filled = fill(images, valid)
+
+    assert torch.equal(filled, fill(other, valid))
+    assert torch.allclose(filled * valid, images * valid, atol=1e-7)
+    assert images.min() <= filled.min() and filled.max() <= images.max()
+
+
+def test_fill_continues_an_even_ground_and_knows_nothing_of_an_empty_one() -> None:
+    valid = torch.ones(1, 1, 16, 16)
+    valid[:, :, 3:12, 4:13] = 0
+
+    assert torch.allclose(fill(torch.full((1, 3, 16, 16), 0.3), valid), torch.tensor(0.3))
+    assert torch.equal(fill(torch.rand(1, 3, 8, 8), torch.zeros(1, 1, 8, 8)), torch.full((1, 3, 8, 8), 0.5))
 
 
 def test_more_of_a_texture_has_its_energy_and_no_rows_of_copies() -> None:

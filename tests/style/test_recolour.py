@@ -1,33 +1,11 @@
-"""Filling a product's place, and moving a scene's colours to a style's."""
+"""Moving a scene's colours to a style's."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from catalog_gen.style.recolour import LARGEST_GAIN, Tones, coloured, fill, recolour, tones_of
-
-
-def test_fill_keeps_what_is_valid_and_never_sees_the_rest() -> None:
-    torch.manual_seed(0)
-    images = torch.rand(2, 3, 37, 50)
-    valid = torch.ones(2, 1, 37, 50)
-    valid[:, :, 10:30, 5:40] = 0
-    other = torch.where(valid > 0, images, torch.full_like(images, float("nan")))
-
-    filled = fill(images, valid)
-
-    assert torch.equal(filled, fill(other, valid))
-    assert torch.allclose(filled * valid, images * valid, atol=1e-7)
-    assert images.min() <= filled.min() and filled.max() <= images.max()
-
-
-def test_fill_continues_an_even_ground_and_knows_nothing_of_an_empty_one() -> None:
-    valid = torch.ones(1, 1, 16, 16)
-    valid[:, :, 3:12, 4:13] = 0
-
-    assert torch.allclose(fill(torch.full((1, 3, 16, 16), 0.3), valid), torch.tensor(0.3))
-    assert torch.equal(fill(torch.rand(1, 3, 8, 8), torch.zeros(1, 1, 8, 8)), torch.full((1, 3, 8, 8), 0.5))
+from catalog_gen.style.recolour import LARGEST_GAIN, Tones, coloured, recolour, tones_of
 
 
 def test_tones_of_two_greys() -> None:
