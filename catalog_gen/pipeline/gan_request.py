@@ -27,6 +27,7 @@ class GanRequest:
     held_out: int = 1000
     given: Mapping[str, Any] = field(default_factory=dict)
     start_from: str = ""  # a generator's bundle to go on from
+    grow: int = 0  # px: the size that the bundle's generator is grown to; 0: its own
     trials: int = 0  # above 0: a search of that many
     sampler: Literal["bayesian", "grid"] = "bayesian"
     space: Path | None = None

@@ -18,11 +18,12 @@ from catalog_gen.clip.model import ClipModel, load_clip
 from catalog_gen.clip.trainer import CHECKPOINT as CLIP_CHECKPOINT
 from catalog_gen.config import Settings
 from catalog_gen.errors import EXIT_OK, EXIT_PARTIAL, BundleError, UsageError
-from catalog_gen.gan.config import GanTrainConfig
+from catalog_gen.gan.config import GanTrainConfig, GeneratorConfig
 from catalog_gen.gan.distributed import in_turn, processes, world
 from catalog_gen.gan.export import Provenance
 from catalog_gen.gan.few_photos import FEW_PHOTOS, few_photo_recipe
 from catalog_gen.gan.generator import Generator
+from catalog_gen.gan.growth import grown_config, grown_weights
 from catalog_gen.gan.latents import latents
 from catalog_gen.gan.settings import apply as with_settings
 from catalog_gen.gan.sheet import Sheet, to_uint8
@@ -90,7 +91,7 @@ def _prepare(
 ) -> tuple[GanTrainConfig, Lessons] | DataReport:
     """Return the config and what is learnt from; with `data.check_only`, the report on the data alone."""
     start = load_bundle(request.start_from, "gan") if request.start_from else None
-    config = base_config(device, request.given, start)
+    config = base_config(device, request.given, start, request.grow)
     with in_turn():
         rows = training_rows(settings, database, request.where)
         rule = _rule_before(settings, database, start)
@@ -105,8 +106,11 @@ def _prepare(
     return config, _lessons(request, config, found, clip, start, stop)
 
 
-def base_config(device: str, given: Mapping[str, Any], start: Bundle | None) -> GanTrainConfig:
-    """Return the defaults with the settings that were given; a training from a bundle has the bundle's generator."""
+def base_config(device: str, given: Mapping[str, Any], start: Bundle | None, grow: int = 0) -> GanTrainConfig:
+    """Return the defaults with the settings that were given; a training from a bundle has the bundle's generator.
+
+    grow: the size in px that this generator is grown to, 0 for its own. Raises UsageError for what does not fit.
+    """
     config = GanTrainConfig(device=device)
     for key, where in (("generator.text_dim", "clip.model"), ("device", "gan.device")):
         if key in given:
@@ -116,7 +120,10 @@ def base_config(device: str, given: Mapping[str, Any], start: Bundle | None) -> 
         if of_shape:
             raise UsageError(f"{of_shape[0]} is the bundle's own", where=str(start.path), hint="Leave it out.")
         shape = type(config.generator).model_validate(start.config["generator"])
+        shape = grown_config(shape, grow) if grow else shape
         config = config.model_copy(update={"generator": shape})
+    elif grow:
+        raise UsageError("there is no bundle whose generator it could grow", where="--grow", hint="Add --from BUNDLE.")
     return with_settings(config, given)
 
 
@@ -185,16 +192,14 @@ def _lessons(
     def clip_image(images: torch.Tensor) -> torch.Tensor:
         return clip.encode_images((images + 1) / 2)
 
+    embeddings = np.asarray(clip.embed_texts([row.prompt for row in found.train]))
     shown = found.held_out or found.train
     picked = [shown[index] for index in pick_varied(shown, SHEET_PICTURES)]
-    initial = None
-    if start is not None:
-        initial = {name: tensor.float() for name, tensor in read_weights(start).items()}
     context = TrainContext(
         sheet=Sheet(np.asarray(clip.embed_texts([row.prompt for row in picked]))),
         clip_image=clip_image if config.losses.clip else None,
         measure=monitor(config, found, clip, request.work_dir),
-        initial=initial,
+        initial=_initial(start, request.grow, embeddings),
         should_stop=stop.asked,
         photos=request.work_dir / "photos",
     )
@@ -204,10 +209,25 @@ def _lessons(
         photos=len(found.train),
         held_out=len(found.held_out),
         rule=found.rule,
-        notes=[f"Started from the bundle {start.name}@{start.hash[:12]}"] if start is not None else [],
+        notes=_notes(start, request.grow),
     )
-    embeddings = np.asarray(clip.embed_texts([row.prompt for row in found.train]))
     return Lessons(found.train, embeddings, provenance, context)
+
+
+def _initial(start: Bundle | None, grow: int, texts: npt.NDArray[np.float32]) -> dict[str, torch.Tensor] | None:
+    """Return the tensors that a training begins with, None for random ones."""
+    if start is None:
+        return None
+    weights = {name: tensor.float() for name, tensor in read_weights(start).items()}
+    shape = GeneratorConfig.model_validate(start.config["generator"])
+    return grown_weights(weights, shape, grow, texts) if grow else weights
+
+
+def _notes(start: Bundle | None, grow: int) -> list[str]:
+    if start is None:
+        return []
+    grown = f", grown to {grow} px" if grow else ""
+    return [f"Started from the bundle {start.name}@{start.hash[:12]}{grown}"]
 
 
 def monitor(config: GanTrainConfig, found: TrainingData, clip: ClipModel, work_dir: Path) -> Measure | None:

@@ -119,6 +119,26 @@ def test_a_bundle_is_fine_tuned_for_one_category(
     assert "generator.norm is the bundle's own" in capsys.readouterr().err
 
 
+def test_a_bundle_is_grown(shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    off = ["--set", "watch.measure_every=0"]
+    assert run(arguments(shop, tmp_path, *SMALL, *off, "--images", "8", name="first")) == 0
+    first = load_bundle(str(tmp_path / "first"), "gan")
+    size = 2 * first.config["generator"]["image_size"]
+    growing = ["--from", str(tmp_path / "first"), "--images", "4", *off]
+    assert run(arguments(shop, tmp_path, *growing, "--grow", str(size), name="grown")) == 0
+    grown = load_bundle(str(tmp_path / "grown"), "gan")
+    assert grown.config["generator"]["image_size"] == size
+    assert f"grown to {size} px" in (tmp_path / "grown" / "CARD.md").read_text("utf-8")
+    old, new = read_weights(first), read_weights(grown)
+    for name in ("seed.weight", "stages.0.conv.weight"):  # what two steps leave of it
+        assert np.corrcoef(old[name].float().ravel(), new[name].float().ravel())[0, 1] > 0.9
+    capsys.readouterr()
+    assert run(arguments(shop, tmp_path, *growing, "--grow", "40", name="odd")) == 64
+    assert "40 px is no doubling of the bundle's" in capsys.readouterr().err
+    assert run(arguments(shop, tmp_path, *off, "--grow", str(size), name="none")) == 64
+    assert "no bundle whose generator it could grow" in capsys.readouterr().err
+
+
 def test_a_search_tries_settings_and_says_how_to_go_on(
     shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
