@@ -43,9 +43,11 @@ from catalog_gen.pipeline.within import call_within
 
 log = logging.getLogger(__name__)
 
-WORDING = Wording("telling no further", "what the run recorded stays")
+WORDING = Wording("sending no more messages", "what the run recorded stays")
 WEBHOOK, EMAIL, PUSHGATEWAY, TEXTFILE = "webhook", "e-mail", "pushgateway", "textfile"
 KEYS = "notify.webhook.url, notify.email.host, metrics.textfile and metrics.pushgateway"
+
+PARTS = {"lacking": "rows that lack a picture", "reasons": "reasons of the failed rows", "report": "report"}
 
 Channels = dict[str, Callable[[], object]]
 
@@ -100,22 +102,28 @@ def tell(settings: Settings, news: News) -> list[Told]:
     with stop_on_signals(stop, wording=WORDING):
         speaking = settings.notify.on == "always" or news.trouble
         news, attachment = _completed(settings, news, speaking, stop)
-        messages = _messages(settings, news, attachment) if speaking else {}
-        told = _through(settings, messages, stop)
-        unsent = {name: False for name in channels_of(settings) if name in (WEBHOOK, EMAIL)}
-        unsent |= {each.channel: bool(each.problem) for each in told}
-        if settings.metrics.pushgateway:
-            push = push_request(settings.metrics.pushgateway, news, unsent)
-            told += _through(settings, {PUSHGATEWAY: lambda: _send(settings, push)}, stop)
-            unsent[PUSHGATEWAY] = bool(told[-1].problem)
-        if settings.metrics.textfile:
-            folder = Path(settings.metrics.textfile)
-            told += _through(settings, {TEXTFILE: lambda: write_textfile(folder, news, unsent)}, StopRequest())
+        told = _through(settings, _messages(settings, news, attachment) if speaking else {}, stop)
+        told += _measured(settings, news, told)
     for each in told:
         if each.problem:
             log.warning("not told by %s", each)
         else:
             log.info("told by %s", each)
+    return told
+
+
+def _measured(settings: Settings, news: News, messages: list[Told]) -> list[Told]:
+    """Write the metrics, with what became of the messages in them; a signal that ended those does not end these."""
+    told: list[Told] = []
+    unsent = {name: False for name in channels_of(settings) if name in (WEBHOOK, EMAIL)}
+    unsent |= {each.channel: bool(each.problem) for each in messages}
+    if settings.metrics.pushgateway:
+        push = push_request(settings.metrics.pushgateway, news, unsent)
+        told += _through(settings, {PUSHGATEWAY: lambda: _send(settings, push)}, StopRequest())
+        unsent = unsent | {PUSHGATEWAY: bool(told[-1].problem)}
+    if settings.metrics.textfile:
+        folder = Path(settings.metrics.textfile)
+        told += _through(settings, {TEXTFILE: lambda: write_textfile(folder, news, unsent)}, StopRequest())
     return told
 
 
@@ -182,7 +190,7 @@ def _completed(
     calls = call_within(settings.notify.give_up_seconds, wanted, stop)
     for name, call in calls.items():
         if call.problem:
-            log.warning("the news goes out without its %s: %s", name, call.problem)
+            log.warning("told without the %s: %s", PARTS[name], call.problem)
     found: dict[str, Any] = {name: call.result for name, call in calls.items() if call.problem is None}
     report: Attachment | None = found.pop("report", None)
     link = settings.notify.link.replace("{run}", run_id)
