@@ -8,6 +8,8 @@ from catalog_gen.notify.news import News
 
 FONT = "font-family:-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif"
 GREEN, AMBER, RED, GREY = "#1a7f4b", "#9a6700", "#b42318", "#57606a"
+FAINT = "opacity:.7"  # of the text's own colour, which a dark mail program turns round
+LINE = "border-top:1px solid #d0d7de;border-top-color:rgba(128,128,128,.4)"  # the second where it is understood
 BIG = ("pictures stored", "products restyled", "for review", "failed")
 SAID = ("state", "exit code", "why")  # in the heading already
 
@@ -37,9 +39,9 @@ def _row(content: str) -> str:
 def _heading(news: News) -> str:
     colour, word = _verdict(news)
     return (
-        f'<div style="border-left:5px solid {colour};padding:2px 0 2px 14px">'
-        f'<div style="font-size:13px;color:{colour};font-weight:600">{escape(word)}</div>'
-        f'<h1 style="margin:0;font-size:20px;line-height:1.35;font-weight:600">{escape(news.title())}</h1></div>'
+        f'<span style="display:inline-block;background:{colour};color:#fff;padding:2px 12px;border-radius:12px;'
+        f'font-size:13px;font-weight:600">{escape(word)}</span>'
+        f'<h1 style="margin:10px 0 0;font-size:20px;line-height:1.35;font-weight:600">{escape(news.title())}</h1>'
     )
 
 
@@ -56,20 +58,22 @@ def _numbers(numbers: list[tuple[str, str]]) -> str:
     cells = "".join(
         '<td style="padding:0 28px 0 0;vertical-align:top">'
         f'<div style="font-size:28px;line-height:1.2;font-weight:600">{escape(value)}</div>'
-        f'<div style="font-size:13px;color:{GREY}">{escape(label)}</div></td>'
+        f'<div style="font-size:13px;{FAINT}">{escape(label)}</div></td>'
         for label, value in numbers
     )
     return f'<table role="presentation" cellspacing="0" cellpadding="0"><tr>{cells}</tr></table>'
 
 
 def _table(facts: list[tuple[str, str]]) -> str:
-    line = "border-top:1px solid #d0d7de;padding:6px 16px 6px 0;vertical-align:top;text-align:left"
+    label_style = f"{LINE};padding:6px 0;vertical-align:top;text-align:left;width:34%;font-weight:400"
+    value_style = f"{LINE};padding:6px 0 6px 12px;vertical-align:top;overflow-wrap:anywhere;word-break:break-word"
     rows = "".join(
-        f'<tr><th scope="row" style="{line};font-weight:400;color:{GREY};white-space:nowrap">{escape(label)}</th>'
-        f'<td style="{line};width:100%">{escape(value)}</td></tr>'
+        f'<tr><th scope="row" style="{label_style}"><span style="{FAINT}">{escape(label)}</span></th>'
+        f'<td style="{value_style}">{escape(value)}</td></tr>'
         for label, value in facts
     )
-    return f'<table width="100%" cellspacing="0" cellpadding="0" style="border-collapse:collapse">{rows}</table>'
+    style = "border-collapse:collapse;table-layout:fixed"
+    return f'<table width="100%" cellspacing="0" cellpadding="0" style="{style}">{rows}</table>'
 
 
 def _reasons(news: News) -> str:
@@ -85,4 +89,4 @@ def _paragraph(text: str) -> str:
 
 
 def _link(url: str) -> str:
-    return f'<a href="{escape(url)}" style="color:#0969da">{escape(url)}</a>'
+    return f'<a href="{escape(url)}" style="overflow-wrap:anywhere">{escape(url)}</a>'
