@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import make_msgid, parseaddr
 
@@ -33,7 +34,7 @@ def compose(config: EmailConfig, news: News, attachment: Attachment | None = Non
     mail["Subject"] = f"[catalog-gen] {news.title()}"
     mail["From"] = config.sender
     mail["To"] = ", ".join(config.to)
-    mail["Date"] = news.ended_at
+    mail["Date"] = datetime.now(UTC)  # a run may be told again long after it ended
     mail["Message-ID"] = make_msgid(domain=parseaddr(config.sender)[1].rpartition("@")[2])
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(news.text())

@@ -21,6 +21,7 @@ Samples = Mapping[tuple[str, Labels], float]
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SUCCESS = "catalog_gen_last_success_timestamp_seconds"
+LACKING = "catalog_gen_rows_lacking_picture"
 RUNS, UNSENT_TOTAL = "catalog_gen_runs_total", "catalog_gen_unsent_messages_total"
 FIRST_STAGE = "claim"
 
@@ -74,18 +75,22 @@ def last_run(news: News, unsent: Mapping[str, bool]) -> list[Family]:
     if unsent:
         about = "1 where the last run's message could not be sent."
         families.append(gauge(f"{prefix}unsent_messages", about, by("channel", unsent)))
-    if news.lacking is not None:
-        about = "Rows of the catalogue without a picture."
-        families.append(gauge("catalog_gen_rows_lacking_picture", about, ((own, news.lacking),)))
     return families
 
 
-def last_success(news: News, before: Samples) -> list[Family]:
-    """Return when a run last ended with exit code 0: now, or as it was `before`; nothing while none has."""
+def last_known(news: News, before: Samples) -> list[Family]:
+    """Return what stands until another run says it anew: when one last succeeded, and what the catalogue lacks.
+
+    What this run does not know is as it was `before`, and missing as long as no run has known it.
+    """
     own = task_labels(news)
-    moment = news.ended_at.timestamp() if news.exit_code == EXIT_OK else before.get((SUCCESS, own))
-    about = "When a run last ended with exit code 0."
-    return [] if moment is None else [Family(SUCCESS, "gauge", about, ((own, moment),))]
+    success = news.ended_at.timestamp() if news.exit_code == EXIT_OK else before.get((SUCCESS, own))
+    lacking = before.get((LACKING, own)) if news.lacking is None else news.lacking
+    known = [
+        (SUCCESS, "When a run last ended with exit code 0.", success),
+        (LACKING, "Rows of the catalogue without a picture, when last counted.", lacking),
+    ]
+    return [Family(name, "gauge", about, ((own, value),)) for name, about, value in known if value is not None]
 
 
 def counters(news: News, unsent: Mapping[str, bool], before: Samples) -> list[Family]:

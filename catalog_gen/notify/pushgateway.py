@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from catalog_gen.notify.metrics import MEDIA_TYPE, Labels, exposition, last_run, last_success, task_labels
+from catalog_gen.notify.metrics import MEDIA_TYPE, Labels, exposition, last_known, last_run, task_labels
 from catalog_gen.notify.news import News
 from catalog_gen.notify.web import WebRequest
 
@@ -20,7 +20,7 @@ JOB = "catalog-gen"  # the group's `job`, as the Pushgateway demands one
 
 def push_request(url: str, news: News, unsent: Mapping[str, bool]) -> WebRequest:
     """Return the request that leaves the run's numbers at the gateway."""
-    body = exposition([*last_run(news, unsent), *last_success(news, {})]).encode()
+    body = exposition([*last_run(news, unsent), *last_known(news, {})]).encode()
     return WebRequest("POST", _group(url, task_labels(news)), body, {"Content-Type": MEDIA_TYPE})
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from catalog_gen.errors import Unavailable
-from catalog_gen.notify.metrics import counters, exposition, last_run, last_success, read_samples, task_labels
+from catalog_gen.notify.metrics import counters, exposition, last_known, last_run, read_samples, task_labels
 from catalog_gen.notify.news import News
 
 READABLE = 0o644  # node_exporter is another user, and a job's umask may be 077
@@ -29,7 +29,7 @@ def write_textfile(folder: Path, news: News, unsent: Mapping[str, bool]) -> Path
     file = folder / f"{name}.prom"
     with _errors(folder), _held(folder):
         before = read_samples(file.read_text(encoding="utf-8", errors="replace")) if file.exists() else {}
-        families = [*last_run(news, unsent), *last_success(news, before), *counters(news, unsent, before)]
+        families = [*last_run(news, unsent), *last_known(news, before), *counters(news, unsent, before)]
         _replace(file, exposition(families))
     return file
 

@@ -85,15 +85,16 @@ class Telling:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if self.silent or (error is None and self.ended is None):
             return
-        if self.ended is not None:
-            news = news_of_run(self.begun, *self.ended, error)
-        else:
-            assert error is not None
-            news = news_of_no_run(self.begun, error)
         try:
-            tell(self.settings, news)
+            tell(self.settings, self._news(error))
         except Exception as problem:  # the run is over, and its exit code stands
             log.error("how the run ended could not be told: %s: %s", type(problem).__name__, problem)
+
+    def _news(self, error: BaseException | None) -> News:
+        if self.ended is not None:
+            return news_of_run(self.begun, *self.ended, error)
+        assert error is not None, "a command that neither ran nor failed has no news"
+        return news_of_no_run(self.begun, error)
 
 
 def tell(settings: Settings, news: News) -> list[Told]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from catalog_gen.storage import open_storage
 from integration.restyle_shop import RestyleShop, make_parts, settings_for
 from integration.shop import Shop
 from integration.test_processes import finished, wait_for_pictures
-from notify.servers import WebServer, web_server
+from notify.servers import WebServer, mail_server, web_server
 from tests.storage_fixtures import FaultyStorage
 
 JOB = "fill-missing"
@@ -185,6 +186,26 @@ def test_restyling_is_told_with_its_style(
     assert (made["counts"]["restyled"], made["counts"]["pictures"]) == (3, 6)
     assert metric("last_run_rows", "restyle_winter", task="restyle", style="winter", outcome="restyled") == 3
     assert (refused["style"], refused["state"], refused["exit_code"]) == ("wintr", "not started", 78)
+
+
+def test_the_report_goes_with_the_mail_while_it_is_small(
+    shop: Shop, told: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mail_server() as server:
+        keys = {"HOST": "127.0.0.1", "PORT": str(server.port), "SECURITY": "none", "ATTACH_REPORT": "true"}
+        for key, value in (keys | {"SENDER": "job@shop.example", "TO": '["ops@shop.example"]'}).items():
+            monkeypatch.setenv(f"CATALOG_GEN_NOTIFY__EMAIL__{key}", value)
+        assert cli.run(["fill-missing", *flags(shop), "--limit", "3"]) == 0
+        run_id = payloads(told)[0]["run"]
+        monkeypatch.setenv("CATALOG_GEN_NOTIFY__EMAIL__ATTACH_MB", "0.0001")
+        assert cli.run(["notify", *flags(shop), "--run", run_id]) == 0
+    small, large = server.mails
+    [report] = small.iter_attachments()
+    assert report.get_filename() == f"catalog-gen-{run_id}.html"
+    assert all(sku.encode() in report.get_payload(decode=True) for sku in shop.live())
+    assert not list(large.iter_attachments())
+    [text, _] = large.iter_parts()
+    assert re.search(r"The report is too large to attach \(\d+\.\d MB\)\.", text.get_content())
 
 
 def test_notify_sends_a_test_and_a_run_again(

@@ -13,7 +13,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from catalog_gen.cli import app
-from catalog_gen.notify.metrics import counters, exposition, last_run, last_success
+from catalog_gen.notify.metrics import counters, exposition, last_known, last_run
 from notify.conftest import make_news
 
 FILE = Path(__file__).parents[2] / "jobs" / "prometheus-rules.yml"
@@ -33,7 +33,7 @@ def written() -> dict[str, set[str]]:
     unsent = {"webhook": True}
     text = ""
     for news in (make_news(exit_code=0), make_news(exit_code=0, task="restyle", style="winter")):
-        text += exposition([*last_run(news, unsent), *last_success(news, {}), *counters(news, unsent, {})])
+        text += exposition([*last_run(news, unsent), *last_known(news, {}), *counters(news, unsent, {})])
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:

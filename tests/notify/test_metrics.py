@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from catalog_gen.errors import Unavailable
-from catalog_gen.notify.metrics import counters, exposition, last_run, last_success, read_samples
+from catalog_gen.notify.metrics import counters, exposition, last_known, last_run, read_samples
 from catalog_gen.notify.pushgateway import check_requests, push_request
 from catalog_gen.notify.textfile import check_textfile, write_textfile
 from catalog_gen.notify.web import send
@@ -64,7 +64,6 @@ def test_every_number_of_the_night_is_there_once() -> None:
         key("last_run_images_per_second"): 55.2,
         key("last_run_unsent_messages", channel="webhook"): 0,
         key("last_run_unsent_messages", channel="e-mail"): 1,
-        key("rows_lacking_picture"): 30504,
     }
 
 
@@ -87,7 +86,7 @@ def test_a_run_that_did_not_start_leaves_no_number_of_the_night_before() -> None
 
 def test_what_is_written_is_read_back() -> None:
     news = make_news(task="restyle", style='a\\n"b\\"\n,}x="y"')
-    families = [*last_run(news, {"webhook": True}), *last_success(news, {}), *counters(news, {"webhook": True}, {})]
+    families = [*last_run(news, {"webhook": True}), *last_known(news, {}), *counters(news, {"webhook": True}, {})]
     text = exposition(families)
     ours = {(name, frozenset(labels)): value for (name, labels), value in read_samples(text).items()}
     assert ours == read(text)
@@ -107,6 +106,20 @@ def test_the_last_success_moves_on_success_only(tmp_path: Path) -> None:
         assert found[success] == ENDED
         assert found[key("last_run_timestamp_seconds")] == later.timestamp()
     assert night(**OK, ended_at=later)[success] == later.timestamp()
+
+
+def test_what_is_lacking_stands_until_it_is_counted_again(tmp_path: Path) -> None:
+    lacking = key("rows_lacking_picture")
+    nights: list[tuple[dict[str, Any], float | None]] = [
+        (LOCKED, None),
+        ({"lacking": 30504}, 30504),
+        (LOCKED, 30504),
+        ({"lacking": 0}, 0),
+        (LOCKED, 0),
+    ]
+    for changes, expected in nights:
+        file = write_textfile(tmp_path, make_news(**changes), {})
+        assert read(file.read_text(encoding="utf-8")).get(lacking) == expected
 
 
 def test_runs_and_unsent_messages_are_counted_over_the_nights(tmp_path: Path) -> None:

@@ -17,13 +17,16 @@ import pytest
 from catalog.catalog_fixtures import JOB, die, insert_products, make_products, start
 from catalog_gen.catalog import runs
 from catalog_gen.catalog.database import open_database
-from catalog_gen.catalog.model import Outcome
+from catalog_gen.catalog.model import Claimed, Outcome, Plan
 from catalog_gen.catalog.queue import claim, record
 from catalog_gen.catalog.source import open_source
 from catalog_gen.config import Settings, load_settings
 from catalog_gen.errors import ConfigError, TemporaryFailure, Unavailable, UsageError
 from catalog_gen.notify.metrics import read_samples
 from catalog_gen.pipeline import fill_missing, news, restyle
+from catalog_gen.pipeline.engine import Stage
+from catalog_gen.pipeline.job import JobContext, JobRun, OnRecorded
+from catalog_gen.pipeline.retry import Retry
 from catalog_gen.pipeline.signals import StopRequest
 from catalog_gen.pipeline.summary import RestyleSummary, RunSummary
 from catalog_gen.pipeline.telling import Telling, channels_of, tell_again, try_out
@@ -331,6 +334,39 @@ def test_why_rows_failed_is_told(settings: Settings, url: str, web: WebServer) -
         {"reason": "storing: timed out", "rows": 6},
         {"reason": "no words", "rows": 2},
     ]
+
+
+def test_a_ledger_that_cannot_be_closed_is_told_with_what_was_done(
+    settings: Settings, url: str, web: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job's own code closes the ledger: its ear hears the summary before that, and the error has the last word."""
+    database = open_database(url)
+    context = JobContext("run-3", JOB, settings, database, open_source(settings, database), Retry(0, 0), StopRequest())
+    with pytest.raises(UsageError, match="there is no run run-3"), Telling(settings, JOB) as telling:
+        context.on_end = telling.heard
+        Nothing(context).execute()
+    database.dispose()
+    payload = json.loads(web.received[0].body)
+    assert (payload["run"], payload["state"], payload["exit_code"]) == ("run-3", "failed", 64)
+    assert payload["counts"]["claimed"] == 0 and "there is no run run-3" in payload["message"]
+
+
+class Nothing(JobRun[object]):
+    """A job with nothing to do, whose run is not in the ledger."""
+
+    page_rows = 1
+
+    def make_plan(self) -> Plan:
+        return Plan()
+
+    def make_work(self, row: Claimed) -> object:
+        return row
+
+    def make_stages(self, on_recorded: OnRecorded) -> list[Stage[object]]:
+        return [Stage("record", lambda batch: batch)]
+
+    def pictures_made(self) -> int:
+        return 0
 
 
 def test_a_run_is_told_again_from_the_ledger(
