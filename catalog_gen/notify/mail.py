@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email import policy
 from email.message import EmailMessage
 from email.utils import make_msgid, parseaddr
 
@@ -15,6 +16,8 @@ from catalog_gen.config_notify import EmailConfig
 from catalog_gen.errors import CatalogGenError, TransientError, Unavailable
 from catalog_gen.notify.mail_page import mail_page
 from catalog_gen.notify.news import News
+
+SUBJECT_LINE = 200  # holds the longest title: Python folds a longer subject so that it begins with a space
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ def compose(config: EmailConfig, news: News, attachment: Attachment | None = Non
 
     Sending it twice is harmless: its Message-ID stays. `Auto-Submitted` (RFC 3834) keeps away absence notes.
     """
-    mail = EmailMessage()
+    mail = EmailMessage(policy=policy.default.clone(max_line_length=SUBJECT_LINE))
     mail["Subject"] = f"[catalog-gen] {news.title()}"
     mail["From"] = config.sender
     mail["To"] = ", ".join(config.to)

@@ -11,24 +11,26 @@ GREEN, AMBER, RED, GREY = "#1a7f4b", "#9a6700", "#b42318", "#57606a"
 FAINT = "opacity:.7"  # of the text's own colour, which a dark mail program turns round
 LINE = "border-top:1px solid #d0d7de;border-top-color:rgba(128,128,128,.4)"  # the second where it is understood
 BIG = ("pictures stored", "products restyled", "for review", "failed")
-SAID = ("state", "exit code", "why")  # in the heading already
+SAID = ("state", "exit code", "why")  # in the heading already, the last one where it fits there
 
 
 def mail_page(news: News) -> str:
     """Return the news as an HTML page of a mail; everything in it is escaped."""
     facts = news.facts()
     numbers = [(label, value) for label, value in facts if label in BIG]
-    rest = [(label, value) for label, value in facts if label not in (*BIG, *SAID)]
+    said = (*BIG, *SAID) if " ".join(news.line.split()) in news.title() else (*BIG, *SAID[:-1])
+    rest = [(label, value) for label, value in facts if label not in said]
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">'
         f"<title>{escape(news.title())}</title></head>"
         f'<body style="margin:0;padding:24px 12px;{FONT};font-size:15px;line-height:1.5">'
-        '<table role="presentation" width="100%" cellspacing="0" cellpadding="0" style="max-width:600px;margin:0 auto">'
+        '<div role="main" style="max-width:600px;margin:0 auto">'
+        '<table role="presentation" width="100%" cellspacing="0" cellpadding="0">'
         f"{_row(_heading(news))}{_row(_numbers(numbers)) if numbers else ''}{_row(_table(rest))}"
         f"{_row(_reasons(news)) if news.reasons else ''}"
         f"{_row(_paragraph(news.remark)) if news.remark else ''}{_row(_link(news.link)) if news.link else ''}"
-        "</table></body></html>"
+        "</table></div></body></html>"
     )
 
 
@@ -89,4 +91,4 @@ def _paragraph(text: str) -> str:
 
 
 def _link(url: str) -> str:
-    return f'<a href="{escape(url)}" style="overflow-wrap:anywhere">{escape(url)}</a>'
+    return f'<a href="{escape(url)}" style="color:inherit;overflow-wrap:anywhere">{escape(url)}</a>'

@@ -69,6 +69,11 @@ class News:
         """Rows by outcome."""
         return {name: self.counts[name] for name in OUTCOMES if name in self.counts}
 
+    @property
+    def stored(self) -> int:
+        """Rows that got their pictures."""
+        return sum(self.counts.get(name, 0) for name in ("generated", "restyled", "needs_review"))
+
     def title(self) -> str:
         """Return what happened in one line, the subject of a mail."""
         if self.is_test:
@@ -86,11 +91,8 @@ class News:
     def _made(self) -> str:
         if not self.counts.get("claimed"):
             return "" if self.state == "partial" else "nothing to do"
-        stored = f"{self._stored():,} {'products restyled' if self.task == 'restyle' else 'pictures stored'}"
+        stored = f"{self.stored:,} {'products restyled' if self.task == 'restyle' else 'pictures stored'}"
         return f"{stored}, {self.counts.get('needs_review', 0):,} of them for review"
-
-    def _stored(self) -> int:
-        return sum(self.counts.get(name, 0) for name in ("generated", "restyled", "needs_review"))
 
     def facts(self) -> list[Fact]:
         """Return what a person wants to know as (label, value), the most important first."""
@@ -112,9 +114,9 @@ class News:
 
     def _count_facts(self) -> list[Fact]:
         counts = self.counts
-        stored = [("pictures stored", self._stored())]
+        stored = [("pictures stored", self.stored)]
         if self.task == "restyle":
-            stored = [("products restyled", self._stored()), ("pictures stored", counts.get("pictures", 0))]
+            stored = [("products restyled", self.stored), ("pictures stored", counts.get("pictures", 0))]
         always = [*stored, ("for review", counts.get("needs_review", 0)), ("failed", counts.get("failed", 0))]
         labels = {"skipped": "skipped", "released": "given back", "lost": "done by another worker"}
         rest = [(label, counts[name]) for name, label in labels.items() if counts.get(name)]

@@ -186,7 +186,7 @@ def _completed(
         wanted["lacking"] = lambda: rows_lacking_picture(settings)
     if speaking and news.counts.get("failed"):
         wanted["reasons"] = lambda: failure_reasons(settings, run_id)
-    if speaking and run_id and email.host and email.attach_report:
+    if speaking and news.stored and email.host and email.attach_report:
         wanted["report"] = lambda: report_of(settings, run_id)
     calls = call_within(settings.notify.give_up_seconds, wanted, stop)
     for name, call in calls.items():

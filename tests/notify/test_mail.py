@@ -60,6 +60,15 @@ def test_a_mail_has_text_and_html() -> None:
     assert server.encrypted == [False]
 
 
+@pytest.mark.parametrize("length", [40, 60, 66, 67, 68, 70, 90, 200])
+def test_a_subject_of_any_length_arrives_as_it_was(length: int) -> None:
+    news = make_news(state="failed", line="x" * length)
+    with mail_server() as server:
+        chosen = config(server)
+        deliver(chosen, compose(chosen, news), timeout=5)
+    assert server.mails[0]["Subject"] == f"[catalog-gen] {news.title()}"
+
+
 def test_the_report_goes_with_it_byte_for_byte() -> None:
     data = "<!doctype html>Größe \r\n\x00".encode() * 1000
     with mail_server() as server:
@@ -99,6 +108,15 @@ def test_the_page_escapes_what_it_shows_and_closes_what_it_opens() -> None:
     assert not {"script", "img", "i", "b"} & page.seen
     words = "".join(page.words)
     assert "<b>odd</b> & bad" in words and '"><img src=x>' in words and "1,250" in words and "30,504" in words
+
+
+@pytest.mark.parametrize(("length", "told"), [(20, 1), (400, 2)])
+def test_a_line_that_does_not_fit_into_the_heading_is_in_the_table(length: int, told: int) -> None:
+    line = "x" * length
+    page = Tags()
+    page.feed(mail_page(make_news(state="failed", exit_code=69, line=line, reasons=())))
+    assert len([words for words in page.words[1:] if "xxx" in words]) == told
+    assert line in "".join(page.words)
 
 
 @pytest.mark.parametrize(
