@@ -1,4 +1,4 @@
-"""News of a night, and servers to tell it to."""
+"""News of a night, servers to tell it to, and settings that tell it everywhere."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from catalog_gen.config import Settings
 from catalog_gen.notify.news import News
-from notify.servers import WebServer, make_certificate, server_context, web_server
+from notify.servers import MailServer, WebServer, mail_server, make_certificate, server_context, web_server
+from notify.tellings import configured
 
 NIGHT: dict[str, Any] = {
     "task": "fill-missing",
@@ -51,3 +53,44 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tls(certificate: Path) -> ssl.SSLContext:
     return server_context(certificate)
+
+
+@pytest.fixture
+def push() -> Iterator[WebServer]:
+    with web_server() as server:
+        yield server
+
+
+@pytest.fixture
+def mail() -> Iterator[MailServer]:
+    with mail_server() as server:
+        yield server
+
+
+@pytest.fixture
+def url(sqlite_template: Path, tmp_path: Path) -> str:
+    (tmp_path / "catalog.sqlite3").write_bytes(sqlite_template.read_bytes())
+    return f"sqlite:///{tmp_path}/catalog.sqlite3"
+
+
+@pytest.fixture
+def settings(url: str, web: WebServer, push: WebServer, mail: MailServer, tmp_path: Path) -> Settings:
+    """Everything is told everywhere, and nothing is waited for long."""
+    (tmp_path / "textfile").mkdir()
+    return configured(
+        {
+            "database.url": url,
+            "storage.url": str(tmp_path / "pictures"),
+            "job.retry_seconds": 0.01,
+            "notify.timeout_seconds": 5,
+            "notify.webhook.url": f"{web.url}/hook/T0KEN",
+            "notify.link": "https://desk.example/{run}",
+            "notify.email.host": "127.0.0.1",
+            "notify.email.port": mail.port,
+            "notify.email.security": "none",
+            "notify.email.sender": "job@shop.example",
+            "notify.email.to": ["ops@shop.example"],
+            "metrics.pushgateway": push.url,
+            "metrics.textfile": str(tmp_path / "textfile"),
+        }
+    )
