@@ -46,7 +46,6 @@ log = logging.getLogger(__name__)
 WORDING = Wording("sending no more messages", "what the run recorded stays")
 WEBHOOK, EMAIL, PUSHGATEWAY, TEXTFILE = "webhook", "e-mail", "pushgateway", "textfile"
 KEYS = "notify.webhook.url, notify.email.host, metrics.textfile and metrics.pushgateway"
-
 PARTS = {"lacking": "rows that lack a picture", "reasons": "reasons of the failed rows", "report": "report"}
 
 Channels = dict[str, Callable[[], object]]
@@ -181,8 +180,8 @@ def _completed(
     `now`: the run has just ended, so that the catalogue is as it left it.
     """
     wanted: dict[str, Callable[[], Any]] = {}
-    run_id, email = news.run_id, settings.notify.email
-    if run_id and now and news.task == FILL:
+    run_id, email, metrics = news.run_id, settings.notify.email, settings.metrics
+    if run_id and now and news.task == FILL and (speaking or metrics.textfile or metrics.pushgateway):
         wanted["lacking"] = lambda: rows_lacking_picture(settings)
     if speaking and news.counts.get("failed"):
         wanted["reasons"] = lambda: failure_reasons(settings, run_id)

@@ -29,7 +29,10 @@ def call_within(
     """Call every function at once; return what became of each, at the latest when time is up or `stop` is asked.
 
     A call that has not ended then has a TimeoutError for its problem. Its thread does not keep the program alive.
+    Where `stop` is asked already, nothing is called.
     """
+    if stop.asked():
+        return {name: Call(problem=TimeoutError(f"cut short by {stop.reason}")) for name in functions}
     calls: dict[str, Call[Result]] = {name: Call() for name in functions}
     threads = {
         name: threading.Thread(target=_run, args=(function, calls[name]), name=name, daemon=True)

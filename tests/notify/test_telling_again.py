@@ -158,3 +158,10 @@ def test_calls_run_side_by_side() -> None:
     barrier = threading.Barrier(2)
     calls = call_within(30, {"a": barrier.wait, "b": barrier.wait}, StopRequest())
     assert sorted(call.result for call in calls.values() if call.result is not None) == [0, 1]
+
+
+def test_nothing_is_called_after_a_stop() -> None:
+    stop, called = StopRequest(), list[int]()
+    stop.ask("signal SIGTERM")
+    calls = call_within(30, {"a": lambda: called.append(1)}, stop)
+    assert str(calls["a"].problem) == "cut short by signal SIGTERM" and not called
