@@ -15,11 +15,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from catalog_gen.config_notify import MetricsConfig, NotifyConfig, hide_secrets
 from catalog_gen.errors import ConfigError
 
 DEFAULT_PATH = Path("catalog-gen.toml")
 ENV_PREFIX = "CATALOG_GEN_"
 MAX_RUNG_CANDIDATES = 4_096
+SECRET_KEYS = frozenset({"password", "secret"})
+SECRET_ADDRESSES = frozenset({"notify.webhook.url", "metrics.pushgateway"})
 
 
 class Section(BaseModel):
@@ -160,12 +163,15 @@ class Settings(Section):
     restyle: RestyleConfig = RestyleConfig()
     storage: StorageConfig = StorageConfig()
     job: JobConfig = JobConfig()
+    notify: NotifyConfig = NotifyConfig()
+    metrics: MetricsConfig = MetricsConfig()
 
     def public(self) -> dict[str, Any]:
         """Return the settings as JSON-ready values with every secret hidden, for the run's ledger row."""
         values = self.model_dump(mode="json", by_alias=True)
         for section in ("database", "catalog"):
             values[section]["url"] = hide_password(values[section]["url"])
+        hide_secrets(values)
         secrets = ("key", "secret", "token", "password")
         values["storage"]["options"] = {
             name: "***" if any(word in name.lower() for word in secrets) else _hide_nested(value, secrets)
@@ -213,7 +219,7 @@ def load_settings(
     for key, raw in sorted((os.environ if env is None else env).items()):
         if key.startswith(ENV_PREFIX) and "__" in key:
             dotted = ".".join(key.removeprefix(ENV_PREFIX).lower().split("__"))
-            _set(values, dotted, _parse_scalar(raw), origins, key)
+            _set(values, dotted, raw if _is_secret(dotted) else _parse_scalar(raw), origins, key)
     for dotted, value in (flags or {}).items():
         if value is not None:
             _set(values, dotted, value, origins, f"flag for {dotted}")
@@ -240,6 +246,11 @@ def _parse_scalar(raw: str) -> Any:
         return raw
 
 
+def _is_secret(dotted: str) -> bool:
+    """Whether a key holds a secret: it is never shown, and 0123 or true in a variable is its text as it stands."""
+    return dotted.rsplit(".", 1)[-1] in SECRET_KEYS or dotted in SECRET_ADDRESSES
+
+
 def _set(values: dict[str, Any], dotted: str, value: Any, origins: dict[str, str], origin: str) -> None:
     *parents, leaf = dotted.split(".")
     for parent in parents:
@@ -261,7 +272,8 @@ def _explain(error: ValidationError, origins: Mapping[str, str], file: str) -> C
         near = near or [key for key in known if difflib.get_close_matches(leaf, [key.rsplit(".", 1)[-1]])][:1]
         hint = f"Did you mean {near[0]}?" if near else "docs/configuration.md lists the keys."
         return ConfigError(f"unknown key {dotted}", where=where, hint=hint)
-    given = f" (got {first['input']!r})" if dotted and not isinstance(first["input"], dict) else ""
+    shown = dotted and not isinstance(first["input"], dict) and not _is_secret(dotted)
+    given = f" (got {first['input']!r})" if shown else ""
     return ConfigError(f"{dotted or 'settings'}: {first['msg']}{given}", where=where)
 
 

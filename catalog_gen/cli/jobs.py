@@ -11,6 +11,7 @@ from catalog_gen.cli.options import (
     ConfigFlag,
     DatabaseFlag,
     LogJsonFlag,
+    NoTellFlag,
     SkuFlag,
     StorageFlag,
     VerboseFlag,
@@ -47,13 +48,15 @@ def fill_missing(
     config: ConfigFlag = None,
     database: DatabaseFlag = None,
     storage: StorageFlag = None,
+    no_tell: NoTellFlag = False,
     log_json: LogJsonFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
     """Draw, check and store a picture for every row that lacks one."""
     from catalog_gen.pipeline.deadline import deadline_from
-    from catalog_gen.pipeline.fill_missing import FillRequest
+    from catalog_gen.pipeline.fill_missing import JOB, FillRequest
     from catalog_gen.pipeline.fill_missing import fill_missing as run_job
+    from catalog_gen.pipeline.telling import Telling
 
     style = start_log(log_json, verbose)
     flags = {
@@ -67,20 +70,21 @@ def fill_missing(
         "gate.min_similarity": min_similarity,
     }
     settings = read_settings(config, flags)
-    request = FillRequest(
-        where=where_of(where),
-        skus=tuple(sku or ()),
-        limit=limit,
-        deadline=deadline_from(deadline, max_minutes),
-        allow_parallel=allow_parallel,
-    )
-    with open_catalogue(settings) as opened:
-        if dry_run:
-            from catalog_gen.pipeline.dry_run import estimate
+    with Telling(settings, JOB, silent=dry_run or no_tell) as telling:
+        request = FillRequest(
+            where=where_of(where),
+            skus=tuple(sku or ()),
+            limit=limit,
+            deadline=deadline_from(deadline, max_minutes),
+            allow_parallel=allow_parallel,
+        )
+        with open_catalogue(settings) as opened:
+            if dry_run:
+                from catalog_gen.pipeline.dry_run import estimate
 
-            typer.echo(estimate(settings, opened, request).describe())
-            return
-        summary = run_job(settings, opened, request, style=style)
+                typer.echo(estimate(settings, opened, request).describe())
+                return
+            summary = run_job(settings, opened, request, style=style, on_end=telling.heard)
     typer.echo(summary.describe())
     raise typer.Exit(summary.exit_code)
 

@@ -27,6 +27,9 @@ WhereFlag = Annotated[
     typer.Option("--where", help="Only rows with FIELD=VALUE; repeat to narrow, same field again to widen."),
 ]
 SkuFlag = Annotated[list[str] | None, typer.Option("--sku", help="Only this sku; repeatable.")]
+NoTellFlag = Annotated[
+    bool, typer.Option("--no-tell", help="Send no message and leave the metrics alone: for trying things out.")
+]
 LogJsonFlag = Annotated[bool, typer.Option("--log-json", help="Log as JSON, one object a line.")]
 VerboseFlag = Annotated[bool, typer.Option("--verbose", help="Log details, and tracebacks of errors.")]
 DataFlag = Annotated[

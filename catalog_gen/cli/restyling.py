@@ -11,6 +11,7 @@ from catalog_gen.cli.options import (
     ConfigFlag,
     DatabaseFlag,
     LogJsonFlag,
+    NoTellFlag,
     SkuFlag,
     StorageFlag,
     VerboseFlag,
@@ -58,22 +59,25 @@ def restyle(
     config: ConfigFlag = None,
     database: DatabaseFlag = None,
     storage: StorageFlag = None,
+    no_tell: NoTellFlag = False,
     log_json: LogJsonFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
     """Put approved pictures into a brand's template, the product untouched; or take such a run back."""
     if (style is None) == (revert is None):
         raise UsageError("name one of --style and --revert", hint="Templates: catalog-gen styles list.")
-    asked = [where, sku, limit, include_photos, outputs, candidates > 1, deadline, max_minutes, dry_run, allow_parallel]
-    if revert is not None and any(value is not None and value is not False for value in [*asked, device, batch]):
+    asked = [where, sku, limit, include_photos, outputs, candidates > 1, deadline, max_minutes, device, batch]
+    asked += [dry_run, allow_parallel, no_tell]
+    if revert is not None and any(value is not None and value is not False for value in asked):
         raise UsageError("it takes a run back whole, and no other flag of a run", where="--revert")
     names = tuple(name.strip() for name in (outputs or "").split(",") if name.strip())
     if outputs is not None and not names:
         raise UsageError(f"{outputs!r} names no output", where="--outputs", hint="Leave it out for all of them.")
     from catalog_gen.pipeline.deadline import deadline_from
-    from catalog_gen.pipeline.restyle import RestyleRequest
+    from catalog_gen.pipeline.restyle import TASK, RestyleRequest
     from catalog_gen.pipeline.restyle import restyle as run_job
     from catalog_gen.pipeline.restyle import revert as take_back
+    from catalog_gen.pipeline.telling import Telling
 
     log_style = start_log(log_json, verbose)
     flags = {
@@ -83,11 +87,12 @@ def restyle(
         "restyle.batch": batch,
     }
     settings = read_settings(config, flags)
-    with open_catalogue(settings) as opened:
-        if style is None:
-            assert revert is not None
+    if style is None:
+        assert revert is not None
+        with open_catalogue(settings) as opened:
             typer.echo(take_back(settings, opened, revert).describe())
-            return
+        return
+    with Telling(settings, TASK, Path(style).name, silent=dry_run or no_tell) as telling:
         request = RestyleRequest(
             style=style,
             where=where_of(where),
@@ -99,13 +104,14 @@ def restyle(
             deadline=deadline_from(deadline, max_minutes),
             allow_parallel=allow_parallel,
         )
-        if dry_run:
-            from catalog_gen.pipeline.restyle_dry_run import SHOWN, estimate
+        with open_catalogue(settings) as opened:
+            if dry_run:
+                from catalog_gen.pipeline.restyle_dry_run import SHOWN, estimate
 
-            shown = SCOPE_SHOWN if verbose else SHOWN
-            typer.echo(estimate(settings, opened, request, show=shown).describe())
-            return
-        summary = run_job(settings, opened, request, style=log_style)
+                shown = SCOPE_SHOWN if verbose else SHOWN
+                typer.echo(estimate(settings, opened, request, show=shown).describe())
+                return
+            summary = run_job(settings, opened, request, style=log_style, on_end=telling.heard)
     typer.echo(summary.describe())
     raise typer.Exit(summary.exit_code)
 

@@ -19,7 +19,7 @@ from catalog_gen.catalog.source import open_source
 from catalog_gen.config import Settings
 from catalog_gen.errors import RowError
 from catalog_gen.pipeline.engine import Stage
-from catalog_gen.pipeline.job import JobContext, JobRun, OnRecorded, enter_ledger, hold_job_lock
+from catalog_gen.pipeline.job import JobContext, JobRun, OnEnd, OnRecorded, enter_ledger, hold_job_lock
 from catalog_gen.pipeline.ladder import COUNTS, Ladder
 from catalog_gen.pipeline.models import Models, load_models
 from catalog_gen.pipeline.progress import ProgressStyle
@@ -53,6 +53,7 @@ def fill_missing(
     *,
     style: ProgressStyle = "none",
     stop: StopRequest | None = None,
+    on_end: OnEnd | None = None,
 ) -> RunSummary:
     """Fill every row of `request` that lacks a picture; return what came of it.
 
@@ -70,7 +71,7 @@ def fill_missing(
         hold_job_lock(held, database, JOB, allow_parallel=request.allow_parallel)
         models = load_models(settings)
         run_id = enter_ledger(held, database, JOB, settings, _request_json(request), models.ledger())
-        context = JobContext(run_id, JOB, settings, database, source, retry, stop, request.deadline, style)
+        context = JobContext(run_id, JOB, settings, database, source, retry, stop, request.deadline, style, on_end)
         return FillRun(context, request, storage, models).execute()
 
 

@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 Row = TypeVar("Row")
 OnRecorded = Callable[[Counter[str], list[str]], None]
 """What a job's last stage calls for a batch: rows by outcome, and their skus."""
+OnEnd = Callable[[str, RunSummary], None]
+"""What hears a job's name and what came of its run, also of one that failed, before the ledger is closed."""
 
 
 @dataclass
@@ -58,6 +60,7 @@ class JobContext:
     stop: StopRequest
     deadline: datetime | None = None  # aware; no page is claimed that could not be recorded by then
     style: ProgressStyle = "none"
+    on_end: OnEnd | None = None
 
 
 @dataclass
@@ -209,6 +212,8 @@ class JobRun(ABC, Generic[Row]):
     def _close(self, state: RunState, exit_code: int, message: str) -> RunSummary:
         c = self.context
         summary = self._summary(state, exit_code, message)
+        if c.on_end is not None:
+            c.on_end(c.job, summary)
         c.retry(
             "closing the run",
             lambda: runs.finish_run(

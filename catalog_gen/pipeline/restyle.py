@@ -19,7 +19,7 @@ from catalog_gen.catalog.revert import revert as revert_run
 from catalog_gen.catalog.source import open_source
 from catalog_gen.config import Settings
 from catalog_gen.pipeline.engine import Stage
-from catalog_gen.pipeline.job import JobContext, JobRun, OnRecorded, enter_ledger, hold_job_lock
+from catalog_gen.pipeline.job import JobContext, JobRun, OnEnd, OnRecorded, enter_ledger, hold_job_lock
 from catalog_gen.pipeline.progress import ProgressStyle
 from catalog_gen.pipeline.restyle_parts import RestyleParts, load_parts
 from catalog_gen.pipeline.restyle_source import SourceReader
@@ -29,6 +29,8 @@ from catalog_gen.pipeline.retry import Retry
 from catalog_gen.pipeline.signals import StopRequest, stop_on_signals
 from catalog_gen.pipeline.summary import RestyleSummary, RunSummary
 from catalog_gen.storage import Storage, open_storage
+
+TASK = RESTYLE.rstrip(":")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ def restyle(
     *,
     style: ProgressStyle = "none",
     stop: StopRequest | None = None,
+    on_end: OnEnd | None = None,
 ) -> RunSummary:
     """Make every output of the template that is missing or out of date; return what came of it.
 
@@ -71,7 +74,7 @@ def restyle(
         job = f"{RESTYLE}{parts.template.name}"  # the template's own name, however it was addressed
         hold_job_lock(held, database, job, allow_parallel=request.allow_parallel)
         run_id = enter_ledger(held, database, job, settings, _request_json(request), parts.ledger())
-        context = JobContext(run_id, job, settings, database, source, retry, stop, request.deadline, style)
+        context = JobContext(run_id, job, settings, database, source, retry, stop, request.deadline, style, on_end)
         return RestyleRun(context, request, storage, parts).execute()
 
 

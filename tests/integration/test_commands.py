@@ -26,7 +26,7 @@ def _summary(exit_code: int) -> RunSummary:
 def test_every_fill_missing_flag_reaches_what_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, Any] = {}
 
-    def job(settings: Settings, database: object, request: FillRequest, style: str) -> RunSummary:
+    def job(settings: Settings, database: object, request: FillRequest, style: str, on_end: Any) -> RunSummary:
         seen.update(settings=settings, request=request)
         return _summary(3)
 
