@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from catalog_fixtures import ALIVE, imported, insert_products, make_products, picture
+from catalog_fixtures import ALIVE, add_pictures, imported, insert_products, make_products, picture
 
 from catalog_gen.catalog import queue, runs, tables
 from catalog_gen.catalog.database import Database
@@ -29,15 +28,6 @@ def approved(database: Database, count: int, **changes: Any) -> None:
     """Products 0 to `count`, each with an approved picture."""
     insert_products(database, make_products(count))
     add_pictures(database, [f"sku-{index:05d}" for index in range(count)], **changes)
-
-
-def add_pictures(database: Database, skus: Sequence[str], **changes: Any) -> None:
-    with database.transaction() as connection:
-        now = database.now(connection)
-        for sku in skus:
-            asset = picture(sku, **{"state": "approved"} | changes)
-            row = {name: getattr(asset, name) for name in asset.__dataclass_fields__}
-            connection.execute(sa.insert(tables.asset), row | {"live": True, "run_id": "before", "created_at": now})
 
 
 def begin(database: Database, wanted: RestyleScope, **request: Any) -> tuple[str, RestylePlan]:
