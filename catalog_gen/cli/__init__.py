@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from catalog_gen import __version__
-from catalog_gen.cli import catalogue, evaluation, jobs, ledger, notify, restyling, training
+from catalog_gen.cli import catalogue, evaluation, jobs, ledger, notify, restyling, review, training
 from catalog_gen.errors import EXIT_OK, CatalogGenError, InternalError, UsageError
 
 app = typer.Typer(
@@ -23,9 +23,11 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 db_app = typer.Typer(help="The job's own tables.", no_args_is_help=True)
+review_app = typer.Typer(help="Decisions on pictures: carry out, list, learn from.", no_args_is_help=True)
 styles_app = typer.Typer(help="The brand's templates that `restyle` puts products into.", no_args_is_help=True)
 train_app = typer.Typer(help="Train the models on the catalogue's own photos.", no_args_is_help=True)
 app.add_typer(db_app, name="db")
+app.add_typer(review_app, name="review")
 app.add_typer(styles_app, name="styles")
 app.add_typer(train_app, name="train")
 
@@ -35,13 +37,18 @@ app.command()(restyling.restyle)
 app.command()(ledger.runs)
 app.command()(ledger.status)
 app.command()(ledger.replay)
-app.command()(ledger.approve)
-app.command()(ledger.reject)
+app.command()(review.approve)
+app.command()(review.reject)
+app.command()(review.again)
+app.command()(review.undo)
 app.command()(ledger.sheet)
 app.command()(notify.notify)
 app.command()(evaluation.evaluate)
 app.command()(jobs.demo)
 db_app.command("upgrade")(catalogue.db_upgrade)
+review_app.command("apply")(review.review_apply)
+review_app.command("audit")(review.review_audit)
+review_app.command("advice")(review.review_advice)
 styles_app.command("list")(restyling.styles_list)
 styles_app.command("show")(restyling.styles_show)
 styles_app.command("check")(restyling.styles_check)

@@ -19,7 +19,7 @@ from catalog_gen.pipeline.restyle_work import Pixels
 from catalog_gen.pipeline.styler import Styler, as_floats, open_styler
 
 if TYPE_CHECKING:
-    from catalog_gen.quality.invariance import Invariance
+    from catalog_gen.quality.invariance import Invariance, Limits
     from catalog_gen.style.template import Template
     from catalog_gen.style.template_config import Output
 
@@ -64,11 +64,20 @@ class RestyleParts(Styler):
 
     def check(self, before: Pixels, after: Pixels, product: Pixels) -> tuple[Invariance, list[str]]:
         """Return how alike the product is before and after, and what of it is beyond the template's limits."""
-        from catalog_gen.quality.invariance import Limits, check
+        from catalog_gen.quality.invariance import check
 
         found = check(before, after, as_floats(product), self.clip)
+        return found, found.faults(self._limits())
+
+    def nearness(self, found: Invariance) -> float:
+        """Return how near a picture is to the template's limits, from 0 to 1."""
+        return found.nearness(self._limits())
+
+    def _limits(self) -> Limits:
+        from catalog_gen.quality.invariance import Limits
+
         limits = self.template.config.limits
-        return found, found.faults(Limits(limits.delta_e, limits.delta_e_p95, limits.ssim, limits.clip))
+        return Limits(limits.delta_e, limits.delta_e_p95, limits.ssim, limits.clip)
 
     def encode(self, output: Output, picture: Pixels, xmp: bytes) -> bytes:
         """Return the output's file within its byte limit. Raises RowError where that cannot be."""

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from catalog_gen.pipeline.restyle_work import Pixels
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from catalog_gen.style.engine import StyleEngine
+    from catalog_gen.style.engine import EngineConfig, StyleEngine
     from catalog_gen.style.matte import Cutout
     from catalog_gen.style.template import Template
     from catalog_gen.style.template_config import Output
@@ -32,14 +32,36 @@ BATCH = {"cpu": 2, "mps": 8, "cuda": 16}
 
 @dataclass(frozen=True, kw_only=True)
 class Styler:
-    """A template and its engine. `engines` are this engine, once a candidate, each with its `prepared` look."""
+    """A template and its engine. `engines` are this engine, once a candidate, with the look that they share `prepared`.
+
+    Candidates have numbers, which a random engine draws by: those of a first attempt are the first numbers.
+    """
 
     template: Template
     engines: tuple[StyleEngine, ...]
-    prepared: tuple[Any, ...]
+    prepared: Any
     device: str
     batch: int  # pictures of one size that are stylised at once
     tile: int
+    further: dict[int, StyleEngine] = field(default_factory=dict)  # opened for later attempts, by candidate
+
+    @property
+    def candidates(self) -> int:
+        """How many pictures are made, of which the best is kept."""
+        return len(self.engines)
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether another candidate is another picture."""
+        return bool(getattr(self.engines[0], "stochastic", False))
+
+    def engine(self, candidate: int) -> StyleEngine:
+        """Return the engine that makes the candidate of this number."""
+        if candidate < self.candidates:
+            return self.engines[candidate]
+        if candidate not in self.further:  # two threads may both open it: they open the same
+            self.further[candidate] = reseeded(self.engines[0], self.template.config, self.device, candidate)
+        return self.further[candidate]
 
     def cut_out(self, photo: Image.Image) -> Cutout:
         """Return the product without its ground. Raises RowError where none can be told from it."""
@@ -89,8 +111,7 @@ class Styler:
         config = self.template.config
         content = self._tensor(np.stack(contents)).permute(0, 3, 1, 2).contiguous()  # (B, 3, H, W) in [0, 1]
         product = self._tensor(np.stack(products))[:, None]  # (B, 1, H, W) in [0, 1]
-        engine, prepared = self.engines[candidate], self.prepared[candidate]
-        stylised = stylise_tiled(engine, content, product, prepared, self.tile, OVERLAP)
+        stylised = stylise_tiled(self.engine(candidate), content, product, self.prepared, self.tile, OVERLAP)
         with torch.no_grad():
             strengths = (config.strength, config.product_strength, config.keep_colours)
             mixed = blend(content, stylised, product, *strengths)
@@ -128,17 +149,22 @@ def open_styler(settings: Settings, template: Template, candidates: int = 1) -> 
                 where="--candidates",
                 hint="Leave --candidates out, or let the template name the engine gatys.",
             )
-        reopen: Any = type(engine)
-        engines += [reopen.open(template.config, device, seed=seed) for seed in range(1, candidates)]
-    look = template.look(device)
+        engines += [reseeded(engine, template.config, device, seed) for seed in range(1, candidates)]
     return Styler(
         template=template,
         engines=tuple(engines),
-        prepared=tuple(one.prepare(look) for one in engines),
+        prepared=engine.prepare(template.look(device)),
         device=device,
         batch=settings.restyle.batch or BATCH[device],
         tile=settings.restyle.tile,
     )
+
+
+def reseeded(engine: StyleEngine, config: EngineConfig, device: str, seed: int) -> StyleEngine:
+    """Return a random engine opened with another seed."""
+    kind: Any = type(engine)
+    opened: StyleEngine = kind.open(config, device, seed=seed)
+    return opened
 
 
 def as_bytes(values: npt.NDArray[np.float32]) -> Pixels:
