@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from catalog_gen import __version__
-from catalog_gen.cli import catalogue, evaluation, jobs, ledger, restyling, training
+from catalog_gen.cli import catalogue, evaluation, jobs, ledger, report, restyling, training
 from catalog_gen.errors import EXIT_OK, CatalogGenError, InternalError, UsageError
 
 app = typer.Typer(
@@ -38,6 +38,7 @@ app.command()(ledger.replay)
 app.command()(ledger.approve)
 app.command()(ledger.reject)
 app.command()(ledger.sheet)
+app.command()(report.report)
 app.command()(evaluation.evaluate)
 app.command()(jobs.demo)
 db_app.command("upgrade")(catalogue.db_upgrade)
