@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from catalog_gen.catalog import tables
+from catalog_gen.catalog.asset_rows import asset_of, read_assets
 from catalog_gen.catalog.database import Database
 from catalog_gen.catalog.model import Asset, Product, RunItem, RunRecord
 from catalog_gen.catalog.runs import list_items, run_record
@@ -20,7 +21,6 @@ from catalog_gen.catalog.source import CatalogSource
 from catalog_gen.catalog.statements import among, chunks
 
 asset, run, run_item = tables.asset, tables.run, tables.run_item
-_NAMES = [field.name for field in fields(Asset)]
 
 PAGE = 1_000
 
@@ -55,7 +55,7 @@ def sampled_pictures(database: Database, run_id: str, limit: int) -> list[Asset]
     """
     query = sa.select(asset).where(asset.c.run_id == run_id).order_by(asset.c.sha256, asset.c.id).limit(limit)
     with database.read() as connection:
-        return [_asset(row) for row in connection.execute(query).mappings()]
+        return [asset_of(row) for row in connection.execute(query).mappings()]
 
 
 def count_pictures(database: Database, run_id: str) -> int:
@@ -79,12 +79,8 @@ def hashes_of(database: Database, run_id: str, limit: int) -> list[tuple[str, st
 
 def assets_by_id(database: Database, ids: Sequence[str]) -> dict[str, Asset]:
     """Return the assets with these ids, by id; unknown ones are absent."""
-    found: dict[str, Asset] = {}
-    for some in chunks(list(dict.fromkeys(ids))):
-        with database.read() as connection:
-            query = sa.select(asset).where(among(connection, asset.c.id, some))
-            found.update((row["id"], _asset(row)) for row in connection.execute(query).mappings())
-    return found
+    with database.read() as connection:
+        return read_assets(connection, list(dict.fromkeys(ids)))
 
 
 def live_generated(database: Database, skus: Sequence[str]) -> dict[str, Asset]:
@@ -95,7 +91,7 @@ def live_generated(database: Database, skus: Sequence[str]) -> dict[str, Asset]:
             query = sa.select(asset).where(
                 among(connection, asset.c.sku, some), asset.c.kind == "generated", asset.c.live
             )
-            found.update((row["sku"], _asset(row)) for row in connection.execute(query).mappings())
+            found.update((row["sku"], asset_of(row)) for row in connection.execute(query).mappings())
     return found
 
 
@@ -167,9 +163,5 @@ def _with_pictures(database: Database, source: CatalogSource, run_id: str, items
         query = sa.select(asset).where(among(connection, asset.c.sku, skus)).order_by(asset.c.created_at, asset.c.id)
         for row in connection.execute(query).mappings():
             if row["run_id"] == run_id:
-                pictures[row["sku"]].append(_asset(row))
+                pictures[row["sku"]].append(asset_of(row))
     return [NightRow(item, products.get(item.sku), tuple(pictures[item.sku])) for item in items]
-
-
-def _asset(row: sa.RowMapping) -> Asset:
-    return Asset(**{name: row[name] for name in _NAMES})

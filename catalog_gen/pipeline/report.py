@@ -6,13 +6,13 @@ pictures are read for the page's sample alone, one after the other.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from catalog_gen.catalog import night, runs
+from catalog_gen.catalog.advice import rejection_reasons
 from catalog_gen.catalog.database import Database
 from catalog_gen.catalog.model import RunRecord
 from catalog_gen.catalog.source import CatalogSource, open_source
@@ -21,13 +21,13 @@ from catalog_gen.errors import UsageError
 from catalog_gen.pipeline.report_images import PageImages
 from catalog_gen.pipeline.report_values import Describer, ledger_of
 from catalog_gen.report.night_facts import Price, Tally, headline, night_facts
-from catalog_gen.report.night_page import NightPage, write_night_page
+from catalog_gen.report.night_page import QUICK_REASONS, NightPage, write_night_page
 from catalog_gen.report.night_rows import Row
 from catalog_gen.report.night_scores import Scores
 from catalog_gen.report.night_tables import NightTables
 from catalog_gen.storage import Storage, open_storage
 
-log = logging.getLogger(__name__)
+KEYS = 9  # reasons that one key gives
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,12 @@ def page_file(out: Path, run_id: str) -> Path:
     return out if out.suffix.lower() in (".html", ".htm") else out / f"night-{run_id}.html"
 
 
+def _reasons(database: Database) -> list[str]:
+    """The shop's own most used reasons, then those that a shop begins with: nine have keys."""
+    used = [reason for reason, _ in rejection_reasons(database, limit=KEYS)]
+    return list(dict.fromkeys([*used, *QUICK_REASONS]))[:KEYS]
+
+
 def _facts(this: Night, tally: Tally) -> dict[str, Any]:
     database, config = this.database, this.settings.report
     before = night.runs_before(database, this.run, config.nights)
@@ -126,6 +132,7 @@ def _write_page(this: Night, describer: Describer, html: Path, facts: dict[str, 
         listed=listed,
         pictures=pictures,
         before=images.before,
+        reasons=_reasons(this.database),
         beside=images.beside,
         files=[("JSON", html.with_suffix(".json").name), ("CSV", html.with_suffix(".csv").name)],
     )

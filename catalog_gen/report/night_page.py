@@ -1,7 +1,7 @@
 """The night's page: one HTML file that opens from mail, a bucket or a disk, with nothing beside it.
 
 Figures and charts are plain HTML and SVG. The pictures are data in the page, and the page's script builds the cards
-are in view; 2,000 pictures are 2,000 entries and not 2,000 heavy elements. Pictures are written one by one, and memory
+that are in view; 2,000 pictures are 2,000 entries and not 2,000 heavy elements. Pictures are written one by one, and memory
 holds one at a time.
 """
 
