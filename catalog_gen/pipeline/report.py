@@ -49,7 +49,7 @@ class NightFiles:
             f"  {self.json} and {self.csv.name}: every row and picture",
         ]
         if self.unreadable:
-            lines.append(f"  {self.unreadable} pictures of the page cannot be shown: see the warnings")
+            lines.append(f"  pictures of the page that cannot be shown (see the warnings): {self.unreadable}")
         return "\n".join(lines)
 
 

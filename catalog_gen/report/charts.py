@@ -37,7 +37,10 @@ class Chart:
 
 
 def stacked_bars(chart: Chart, places: Sequence[str], series: Sequence[Series], *, now: int | None = None) -> str:
-    """Return bars of stacked series, one a place; the place `now` is marked."""
+    """Return bars of stacked series, one a place; the place `now` is marked.
+
+    A place's name ends at a comma on the axis, and is whole everywhere else.
+    """
     totals = [sum(each.values[place] or 0 for each in series) for place in range(len(places))]
     top, ticks = _scale(0, max([*totals, 1]))
     step = INNER / len(places)
@@ -73,16 +76,16 @@ def lines(chart: Chart, places: Sequence[str], series: Sequence[Series], *, limi
     if limit is not None:
         drawn += _limit(f"M{LEFT} {_y(limit, bottom, top):.1f}h{INNER}")
     for each in series:
-        points = [
-            (LEFT + step * (place + 0.5), _y(value, bottom, top), value, places[place])
-            for place, value in enumerate(each.values)
-            if value is not None
-        ]
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _, _ in points)
-        drawn += f'<polyline class="line {each.name}" points="{path}"/>'
-        for x, y, value, name in points:
-            tip = escape(f"{name}: {each.label} {_number(value, chart.digits)}")
-            drawn += f'<circle class="dot {each.name}" cx="{x:.1f}" cy="{y:.1f}" r="3.2"><title>{tip}</title></circle>'
+        path, dots, pen = "", "", "M"
+        for place, value in enumerate(each.values):
+            if value is None:  # a gap is a gap
+                pen = "M"
+                continue
+            x, y = LEFT + step * (place + 0.5), _y(value, bottom, top)
+            path, pen = f"{path}{pen}{x:.1f} {y:.1f}", "L"
+            tip = escape(f"{places[place]}: {each.label} {_number(value, chart.digits)}")
+            dots += f'<circle class="dot {each.name}" cx="{x:.1f}" cy="{y:.1f}" r="3.2"><title>{tip}</title></circle>'
+        drawn += f'<path class="line {each.name}" d="{path}"/>{dots}'
     drawn += _places(places, step)
     rows = [[name, *(_cell(each.values[place], chart.digits) for each in series)] for place, name in enumerate(places)]
     return _figure(chart, drawn, series, ["", *(each.label for each in series)], rows, limit)
@@ -163,13 +166,18 @@ def _y(value: float, low: float, high: float) -> float:
     return TOP + TALL * (1 - (value - low) / (high - low))
 
 
+def _digits(ticks: Sequence[float], most: int) -> int:
+    """Return how few decimals tell the ticks exactly, at most `most`."""
+    exact = (n for n in range(most) if all(math.isclose(tick, round(tick, n), abs_tol=1e-12) for tick in ticks))
+    return next(exact, most)
+
+
 def _grid(low: float, high: float, ticks: Sequence[float], digits: int, unit: str = "") -> str:
-    drawn = ""
-    fine = any(tick != round(tick, digits) for tick in ticks)
+    drawn, needed = "", _digits(ticks, digits + 2)
     for tick in ticks:
         y = _y(tick, low, high)
         drawn += f'<path class="grid" d="M{LEFT} {y:.1f}h{INNER}"/>'
-        said = _short(tick, digits + fine) + unit
+        said = _short(tick, needed) + unit
         drawn += f'<text class="y" x="{LEFT - 5}" y="{y + 3.5:.1f}">{said}</text>'
     return drawn
 
@@ -178,7 +186,7 @@ def _places(places: Sequence[str], step: float) -> str:
     every = math.ceil(len(places) / 7)
     last = len(places) - 1
     return "".join(
-        f'<text class="x" x="{LEFT + step * (place + 0.5):.1f}" y="{HEIGHT - 8}">{escape(name)}</text>'
+        f'<text class="x" x="{LEFT + step * (place + 0.5):.1f}" y="{HEIGHT - 8}">{escape(name.split(",")[0])}</text>'
         for place, name in enumerate(places)
         if (last - place) % every == 0
     )
@@ -186,12 +194,13 @@ def _places(places: Sequence[str], step: float) -> str:
 
 def _axis(start: float, end: float, digits: int) -> str:
     _, ticks = _scale(start, end)
-    return "".join(
-        f'<text class="x" x="{LEFT + (tick - start) / (end - start) * INNER:.1f}" y="{HEIGHT - 8}">'
-        f"{_short(tick, min(digits, 2))}</text>"
-        for tick in ticks
-        if start - 1e-9 <= tick <= end + 1e-9
-    )
+    drawn, needed = "", _digits(ticks, digits)
+    for tick in ticks:
+        x = LEFT + (tick - start) / (end - start) * INNER
+        if LEFT - 0.1 <= x <= WIDTH - RIGHT + 0.1:
+            side = " end" if x > WIDTH - RIGHT - 14 else ""
+            drawn += f'<text class="x{side}" x="{x:.1f}" y="{HEIGHT - 8}">{_short(tick, needed)}</text>'
+    return drawn
 
 
 def _limit(path: str) -> str:

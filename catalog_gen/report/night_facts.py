@@ -151,7 +151,8 @@ def headline(facts: Mapping[str, Any]) -> str:
     pictures = f" ({facts['pictures']:,} pictures)" if facts["pictures"] != facts["made"] else ""
     parts = [f"{_rows(rows)} asked for, {facts['made']:,} made{pictures}: {drafts:,} drafts"]
     parts.append(f"{counts['needs_review']:,} for a person to look at")
-    rest = [f"{counts[name]:,} {name}" for name in ("failed", "skipped", "unfinished") if counts[name]]
+    names = {"failed": "failed", "skipped": "skipped", "unfinished": "not reached"}
+    rest = [f"{counts[name]:,} {words}" for name, words in names.items() if counts[name]]
     if counts["elsewhere"]:
         rest.append(f"{counts['elsewhere']:,} got a picture elsewhere meanwhile")
     return ", ".join(parts) + (f"; {', '.join(rest)}." if rest else "; none failed.")

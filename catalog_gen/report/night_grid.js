@@ -47,7 +47,11 @@ const choose = () => {  // filters or order changed: everything anew
   view = likely.filter((picture) => !state || stateOf(picture) === state).sort(ORDERS[filters.order.value][1]);
   const name = (picture) => picture.category || "No category";
   const several = filters.grouped.checked && new Set(view.map(name)).size > 1;
-  if (several) view.sort((a, b) => (name(a) < name(b) ? -1 : name(a) > name(b) ? 1 : 0));  // stable: the order holds within
+  if (several) {  // the largest category first; the sort is stable, so the order holds within
+    const sizes = new Map();
+    for (const picture of view) sizes.set(name(picture), (sizes.get(name(picture)) || 0) + 1);
+    view.sort((a, b) => sizes.get(name(b)) - sizes.get(name(a)) || (name(a) < name(b) ? -1 : name(a) > name(b) ? 1 : 0));
+  }
   for (const group of groups) group.section.remove();
   clearCards();
   groups = [];
@@ -81,7 +85,7 @@ const layOut = () => {  // sizes changed: where every card is
   const em = parseFloat(getComputedStyle(document.body).fontSize);
   columns = Math.max(1, Math.floor((room + GAP) / (least + GAP)));
   wide = (room - GAP * (columns - 1)) / columns;
-  high = Math.round(wide + 6.9 * em + 40);
+  high = Math.round(wide + 8 * em + (innerWidth > 760 ? 38 : 44));
   for (const group of groups) group.list.style.height = `${Math.ceil(group.count / columns) * (high + GAP) - GAP}px`;
   const origin = grid.getBoundingClientRect().top;
   for (const group of groups) group.top = group.list.getBoundingClientRect().top - origin;
@@ -169,7 +173,7 @@ const cardOf = (picture, place) => {
   const sku = make("span", "sku", isolated(picture.sku));
   const score = make("span", "score", shownScore(picture));
   score.title = data.score.label;
-  const words = make("p", "caption", isolated(picture.words || picture.title));
+  const words = make("p", `caption ${given?.reason || picture.reason ? "" : "long"}`, isolated(picture.words || picture.title));
   words.title = picture.words || picture.title;
   const said = given?.reason || picture.reason;
   const reason = said ? make("p", "reason", isolated(said)) : null;
@@ -189,17 +193,20 @@ const cardOf = (picture, place) => {
   return card;
 };
 
-const goTo = (place, focus = true) => {  // make a picture the current one, in view
-  if (!view.length) return;
+const become = (place) => {  // make a picture the one that keys act on
   const old = current;
-  current = Math.max(0, Math.min(view.length - 1, place));
+  current = place;
+  for (const each of new Set([old, current])) {
+    for (const button of cards.get(each)?.querySelectorAll("button") || []) button.tabIndex = each === current ? 0 : -1;
+  }
+};
+const goTo = (place, focus = true) => {  // the same, and bring it into view
+  if (!view.length) return;
+  become(Math.max(0, Math.min(view.length - 1, place)));
   const top = grid.getBoundingClientRect().top + offset(current);
   const roof = byId("tools").offsetHeight + 8, floor = innerHeight - byId("bar").offsetHeight - 8;
   if (top < roof) scrollBy({ top: top - roof });
   else if (top + high > floor) scrollBy({ top: Math.min(top - roof, top + high - floor) });
   draw();
-  for (const place_ of new Set([old, current])) {
-    for (const button of cards.get(place_)?.querySelectorAll("button") || []) button.tabIndex = place_ === current ? 0 : -1;
-  }
   if (focus) cards.get(current)?.querySelector(".open").focus({ preventScroll: true });
 };

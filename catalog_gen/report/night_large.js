@@ -33,7 +33,13 @@ const showLarge = (place) => {
   const after = byId("after");
   after.hidden = !source;
   byId("broken").hidden = Boolean(source);
-  if (source) { after.src = source; after.alt = picture.words || picture.title; }
+  if (source) {
+    after.onload = () => {  // small pictures are not blown up into fog
+      for (const image of [after, byId("before")]) image.style.maxWidth = image.style.maxHeight = `${Math.max(384, after.naturalWidth * 3)}px`;
+    };
+    after.src = source;
+    after.alt = picture.words || picture.title;
+  }
   else byId("broken").textContent = `No picture: ${troubleOf(picture.image)}`;
   const before = picture.before && source ? imageOf(picture.before[0]) : "";
   for (const id of ["before", "cut", "line", "cut-before", "cut-after"]) byId(id).hidden = !before;
@@ -64,7 +70,8 @@ const showLarge = (place) => {
     make("p", "where", make("span", "state", stateOf(picture)), ` ${count(current + 1)} of ${count(view.length)}`),
     make("p", "caption", isolated(picture.words || picture.title)), ...(mine ? [mine] : []), list);
   for (const button of large.querySelectorAll("[data-do]")) {
-    button.disabled = button.dataset.do === "clear" ? !given : !decidable(picture);
+    button.disabled = !decidable(picture);
+    if (button.dataset.do === "clear") button.hidden = !given;
     if (button.dataset.do !== "clear") button.setAttribute("aria-pressed", String(given?.action === button.dataset.do));
   }
   if (!large.open) large.showModal();

@@ -1,8 +1,8 @@
 """The night's page: one HTML file that opens from mail, a bucket or a disk, with nothing beside it.
 
 Figures and charts are plain HTML and SVG. The pictures are data in the page, and the page's script builds the cards
-that are in view; 2,000 pictures are 2,000 entries and not 2,000 heavy elements. Pictures are written one by one, and memory
-holds one at a time.
+that are in view; 2,000 pictures are 2,000 entries and not 2,000 heavy elements. Pictures are written one by one, so
+that memory holds one at a time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from catalog_gen.report.night_panels import head, night_name, panels
+from catalog_gen.report.night_head import head, night_name
+from catalog_gen.report.night_panels import panels
 from catalog_gen.report.night_rows import Picture, Row, reason_groups
 from catalog_gen.report.night_scores import kind_of
 from catalog_gen.report.page import escape, json_block, own_file, policy, replacing
@@ -94,7 +95,13 @@ def write_night_page(out: Path, page: NightPage, images: Iterable[tuple[str, str
 
 def _score(facts: Facts) -> dict[str, Any]:
     kind = kind_of(facts["score"])
-    return {"name": facts["score"], "label": kind.label, "better": kind.better, "digits": kind.digits}
+    return {
+        "name": facts["score"],
+        "label": kind.label,
+        "short": kind.short,
+        "better": kind.better,
+        "digits": kind.digits,
+    }
 
 
 def _card(picture: Picture, page: NightPage) -> dict[str, Any]:
@@ -102,7 +109,7 @@ def _card(picture: Picture, page: NightPage) -> dict[str, Any]:
     p, near = picture, picture.nearest
     before = page.before.get(p.id)
     scores = [
-        [kind_of(name).label, f"{value:.{kind_of(name).digits}f}"]
+        [kind_of(name).short, f"{value:.{kind_of(name).digits}f}"]
         for name, value in p.scores.items()
         if isinstance(value, int | float)
     ]
@@ -124,13 +131,24 @@ def _card(picture: Picture, page: NightPage) -> dict[str, Any]:
         "doubt": p.doubt,
         "score": main if isinstance(main, int | float) else None,
         "scores": scores,
-        "made": [["seed", str(p.seed)], ["attempt", str(p.attempt + 1)], ["candidates", str(p.candidates)]]
-        + [list(pair) for pair in p.made_with]
-        + [["file", f"{p.width} × {p.height} {p.format}, {p.bytes:,} bytes"], ["made", p.created_at], ["asset", p.id]],
+        "made": _made(p),
         "image": image_key(p.sha256),
         "before": list(before) if before else None,
         "near": [near.sku, near.by, near.bits, near.asset, page.beside.get(p.id, "")] if near else None,
     }
+
+
+def _made(picture: Picture) -> list[list[str]]:
+    """How a picture was made, as (label, value). A picture restyled from a photo has no seed of its own."""
+    p = picture
+    said = []
+    if p.kind == "generated" or p.source_asset:
+        of = "" if p.kind == "generated" else " of its source"
+        said += [[f"seed{of}", str(p.seed)], [f"attempt{of}", str(p.attempt + 1)]]
+    said.append(["candidates", str(p.candidates)])
+    said += [list(pair) for pair in p.made_with]
+    said.append(["file", f"{p.width} × {p.height} {p.format}, {p.bytes:,} bytes"])
+    return [*said, ["made", f"{p.created_at[:19].replace('T', ' ')} UTC"], ["asset", p.id]]
 
 
 def image_key(sha256: str) -> str:

@@ -19,7 +19,9 @@ _PARTICULAR = (
     (re.compile(r"\b[a-z][a-z0-9+]*://\S+"), "…"),
     (re.compile(r"'[^']*'|\"[^\"]*\""), "…"),
     (re.compile(r"(?<![\w.])/\S+"), "…"),
-    (re.compile(r"\b[0-9a-f]{8,}\b|\b\d{5,}\b"), "…"),
+    (re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{8,}\b"), "…"),
+    # Not a limit, "similarity below 0.375", and not what is measured, "the worst 5 %".
+    (re.compile(r"(?<!above )(?<!below )(?<!worst )(?<![\w.,-])\d+(?:[.,]\d+)*(?![\w.,]*\d)"), "…"),
 )
 
 

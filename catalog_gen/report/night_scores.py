@@ -18,28 +18,29 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ScoreKind:
-    """How a score is shown: its name for people, whether more or less is better, and its decimals."""
+    """How a score is shown: its name for people and a short one, whether more or less is better, and its decimals."""
 
     label: str
+    short: str
     better: str = "higher"
     digits: int = 3
 
 
 KINDS: dict[str, ScoreKind] = {
-    "similarity": ScoreKind("CLIP similarity of picture and words"),
-    "similarity_mean": ScoreKind("CLIP similarity, mean of a row's candidates"),
-    "similarity_worst": ScoreKind("CLIP similarity, worst of a row's candidates"),
-    "delta_e": ScoreKind("Colour difference of the product, ΔE", "lower", 2),
-    "delta_e_p95": ScoreKind("Colour difference, worst 5 % of the product, ΔE", "lower", 2),
-    "ssim": ScoreKind("Structural similarity of the product"),
-    "clip_image": ScoreKind("CLIP similarity to the source"),
+    "similarity": ScoreKind("CLIP similarity of picture and words", "CLIP similarity"),
+    "similarity_mean": ScoreKind("CLIP similarity, mean of a row's candidates", "mean of candidates"),
+    "similarity_worst": ScoreKind("CLIP similarity, worst of a row's candidates", "worst candidate"),
+    "delta_e": ScoreKind("Colour difference of the product, ΔE", "colour difference ΔE", "lower", 2),
+    "delta_e_p95": ScoreKind("Colour difference, worst 5 % of the product, ΔE", "ΔE, worst 5 %", "lower", 2),
+    "ssim": ScoreKind("Structural similarity of the product", "structural similarity"),
+    "clip_image": ScoreKind("CLIP similarity to the source", "CLIP similarity to source"),
 }
 PRIMARY = ("similarity", "delta_e")
 
 
 def kind_of(name: str) -> ScoreKind:
     """Return how the score `name` is shown; one that this version does not know goes by its own name."""
-    return KINDS.get(name, ScoreKind(name.replace("_", " ")))
+    return KINDS.get(name, ScoreKind(name.replace("_", " "), name.replace("_", " ")))
 
 
 class Scores:

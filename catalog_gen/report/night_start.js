@@ -13,7 +13,8 @@ const told = () => {  // the bar at the bottom
   else notes.push("A approves, R rejects, N asks again.");
   if (outdated) notes.push(`${count(outdated)} earlier decisions were on pictures that have changed since; they are left out.`);
   byId("note").textContent = notes.join(" ");
-  byId("download").disabled = byId("forget").disabled = decisions.size === 0;
+  byId("download").disabled = decisions.size === 0;
+  byId("bar").classList.toggle("some", decisions.size > 0);
   byId("undo").disabled = undos.length === 0;
 };
 const decided = (picture, words) => {  // after a decision on the current picture: show it, and go on
@@ -146,6 +147,12 @@ const start = () => {
   byId("tools").hidden = grid.hidden = byId("bar").hidden = false;
   load();
   byId("reviewer").value = kept(NAME) || "";
+  const unreadable = pictures.filter((p) => !imageOf(p.image)).length;
+  byId("unreadable").hidden = unreadable === 0;
+  byId("unreadable").textContent = unreadable === 1
+    ? "One of these pictures cannot be shown: its file is missing or damaged. Its card says why."
+    : `${count(unreadable)} of these pictures cannot be shown: their files are missing or damaged. Each card says why.`;
+  byId("more").open = innerWidth > 760;
   keep(KEPT, JSON.stringify(Object.fromEntries(decisions)));
   told();
   choose();
@@ -160,7 +167,7 @@ byId("states").addEventListener("click", (event) => {
 byId("all").addEventListener("click", () => { reset(); choose(); });
 byId("undo").addEventListener("click", takeBack);
 byId("keys").addEventListener("click", () => ask(byId("help"), () => {}));
-byId("forget").addEventListener("click", () => sure(`Forget ${count(decisions.size)} decisions?`, "Undo brings them back while the page is open.", () => {
+byId("forget").addEventListener("click", () => byId("save").close() || sure(`Forget ${count(decisions.size)} decisions?`, "Undo brings them back while the page is open.", () => {
   put([...decisions.keys()].map((id) => [pictures[placeOf.get(id)], undefined]));
   told();
   choose();
@@ -173,17 +180,18 @@ byId("many").addEventListener("click", () => {
     choose();
   });
 });
-byId("reviewer").addEventListener("input", () => keep(NAME, byId("reviewer").value.trim()));
 byId("download").addEventListener("click", () => {
-  const name = byId("reviewer").value.trim();
-  byId("reviewer").setAttribute("aria-invalid", String(!name));
-  if (!name) {
-    byId("note").textContent = "First your name: every decision is recorded with who made it.";
-    byId("reviewer").focus();
-    return;
-  }
-  download(name);
-  told();
+  const { approve, reject, again } = tally();
+  byId("save-about").textContent = `${count(approve)} approved, ${count(reject)} rejected, ${count(again)} asked for again.`;
+  ask(byId("save"), () => {
+    const name = byId("reviewer").value.trim();
+    keep(NAME, name);
+    download(name);
+    told();
+  });
+});
+byId("reviewer").addEventListener("input", () => {  // spaces are no name
+  byId("reviewer").setCustomValidity(byId("reviewer").value.trim() ? "" : "Say who you are.");
 });
 grid.addEventListener("click", (event) => {
   const card = event.target.closest(".card");
@@ -191,13 +199,13 @@ grid.addEventListener("click", (event) => {
   if (!card || !button) return;
   const place = Number(card.dataset.place);
   if (button.dataset.do) {
-    goTo(place, false);
+    become(place);
     doIt(decisions.get(view[place].id)?.action === button.dataset.do ? "clear" : button.dataset.do);
   } else showLarge(place);
 });
 grid.addEventListener("focusin", (event) => {
   const card = event.target.closest(".card");
-  if (card && Number(card.dataset.place) !== current) goTo(Number(card.dataset.place), false);
+  if (card) become(Number(card.dataset.place));  // without scrolling: a click would miss what moved under it
 });
 document.addEventListener("keydown", (event) => {
   const other = [...document.querySelectorAll("dialog[open]")].some((dialog) => dialog !== large);
@@ -226,6 +234,7 @@ const soon = (what) => {  // at most once a frame
   };
 };
 addEventListener("scroll", soon(draw), { passive: true });
+new IntersectionObserver(([seen]) => byId("bar").classList.toggle("near", seen.isIntersecting)).observe(grid);
 new ResizeObserver(soon(layOut)).observe(grid);
 addEventListener("storage", (event) => { if (event.key === KEPT) { load(); told(); choose(); } });
 addEventListener("beforeunload", (event) => { if (!keeps && !downloaded) event.preventDefault(); });
