@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from catalog_gen.catalog import night
@@ -25,18 +25,16 @@ class Describer:
         known = night.hashes_of(database, run.id, NEAREST_AMONG)
         self._shapes = Shapes([id for id, _, _ in known], [phash for _, _, phash in known])
         self._sku_of = {id: sku for id, sku, _ in known}
-        self._names = {
-            entry["hash"]: entry["name"]
-            for entry in run.models.values()
-            if isinstance(entry, dict) and "hash" in entry and "name" in entry
-        }
+        self._names = model_names([run])
 
     def rows(self, page: Sequence[night.NightRow]) -> Iterator[Row]:
         """Yield the rows of a page."""
         nearest = self._nearest([asset for row in page for asset in row.assets])
         for row in page:
             product, item = row.product, row.item
-            pictures = tuple(self._picture(asset, product, nearest.get(asset.id)) for asset in row.assets)
+            pictures = tuple(
+                describe_picture(asset, product, self._names, nearest.get(asset.id)) for asset in row.assets
+            )
             title, category = (product.title, product.category) if product else ("", "")
             category = category or next((picture.category for picture in pictures), "")
             yield Row(item.sku, title, category, item.outcome or "", item.reason, pictures)
@@ -50,7 +48,9 @@ class Describer:
         for id, found in nearest.items():
             if found.by == "duplicate":
                 nearest[id] = Nearest(found.sku, found.by, asset=ids.get(found.sku, ""))
-        return [self._picture(asset, products.get(asset.sku), nearest.get(asset.id)) for asset in assets]
+        return [
+            describe_picture(asset, products.get(asset.sku), self._names, nearest.get(asset.id)) for asset in assets
+        ]
 
     def _nearest(self, assets: Sequence[Asset]) -> dict[str, Nearest]:
         found = {asset.id: Nearest(sku, "duplicate") for asset in assets if (sku := duplicate_of(asset.reason))}
@@ -62,53 +62,68 @@ class Describer:
                 found[asset.id] = Nearest(self._sku_of[id], "shape", bits, id)
         return found
 
-    def _picture(self, asset: Asset, product: Product | None, nearest: Nearest | None) -> Picture:
-        said = asset.settings
-        return Picture(
-            id=asset.id,
-            sku=asset.sku,
-            title=product.title if product else "",
-            category=product.category if product else asset.category,
-            kind=asset.kind,
-            style=asset.style,
-            variant=asset.variant,
-            state=asset.state,
-            live=asset.live,
-            version=asset.version,
-            reason=asset.reason,
-            doubt=asset.doubt,
-            prompt=asset.prompt,
-            scores=asset.scores,
-            seed=asset.seed,
-            attempt=asset.attempt,
-            candidates=asset.candidates,
-            uri=asset.uri,
-            sha256=asset.sha256,
-            bytes=asset.bytes,
-            width=asset.width,
-            height=asset.height,
-            format=asset.format,
-            created_at=asset.created_at.isoformat(timespec="seconds") if asset.created_at else "",
-            made_with=tuple(self._made_with(asset)),
-            settings=said,
-            source_asset=asset.source_asset_id or "",
-            source_uri=str(said.get("source_uri", "")),
-            source_sha256=str(said.get("source_sha256", "")),
-            nearest=nearest,
-        )
 
-    def _made_with(self, asset: Asset) -> Iterator[tuple[str, str]]:
-        said = asset.settings
-        if asset.kind == "restyled":
-            yield "template", _named(asset.style, str(said.get("template_hash", "")))
-            yield "engine", _named(str(said.get("engine", "")), str(said.get("engine_hash", "")))
-        if asset.gan_hash:
-            yield "generator", _named(self._names.get(asset.gan_hash, ""), asset.gan_hash)
-        yield "CLIP", _named(self._names.get(asset.clip_hash, ""), asset.clip_hash)
-        if "truncation" in said:
-            yield "truncation", f"{said['truncation']:g}"
-        if "device" in said:
-            yield "drawn on", " ".join(str(said[name]) for name in ("device", "dtype") if name in said)
+def describe_picture(
+    asset: Asset, product: Product | None, names: Mapping[str, str], nearest: Nearest | None = None
+) -> Picture:
+    """Return an asset as a picture of the report; `names` has its models' names by hash."""
+    said = asset.settings
+    return Picture(
+        id=asset.id,
+        sku=asset.sku,
+        title=product.title if product else "",
+        category=product.category if product else asset.category,
+        kind=asset.kind,
+        style=asset.style,
+        variant=asset.variant,
+        state=asset.state,
+        live=asset.live,
+        version=asset.version,
+        reason=asset.reason,
+        doubt=asset.doubt,
+        prompt=asset.prompt,
+        scores=asset.scores,
+        seed=asset.seed,
+        attempt=asset.attempt,
+        candidates=asset.candidates,
+        uri=asset.uri,
+        sha256=asset.sha256,
+        bytes=asset.bytes,
+        width=asset.width,
+        height=asset.height,
+        format=asset.format,
+        created_at=asset.created_at.isoformat(timespec="seconds") if asset.created_at else "",
+        made_with=tuple(_made_with(asset, names)),
+        settings=said,
+        source_asset=asset.source_asset_id or "",
+        source_uri=str(said.get("source_uri", "")),
+        source_sha256=str(said.get("source_sha256", "")),
+        nearest=nearest,
+    )
+
+
+def _made_with(asset: Asset, names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    said = asset.settings
+    if asset.kind == "restyled":
+        yield "template", _named(asset.style, str(said.get("template_hash", "")))
+        yield "engine", _named(str(said.get("engine", "")), str(said.get("engine_hash", "")))
+    if asset.gan_hash:
+        yield "generator", _named(names.get(asset.gan_hash, ""), asset.gan_hash)
+    yield "CLIP", _named(names.get(asset.clip_hash, ""), asset.clip_hash)
+    if "truncation" in said:
+        yield "truncation", f"{said['truncation']:g}"
+    if "device" in said:
+        yield "drawn on", " ".join(str(said[name]) for name in ("device", "dtype") if name in said)
+
+
+def model_names(runs: Iterable[RunRecord]) -> dict[str, str]:
+    """Return the names of the models that these runs worked with, by hash."""
+    return {
+        entry["hash"]: entry["name"]
+        for run in runs
+        for entry in run.models.values()
+        if isinstance(entry, dict) and "hash" in entry and "name" in entry
+    }
 
 
 def ledger_of(run: RunRecord) -> Ledger:
