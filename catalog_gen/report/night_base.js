@@ -36,9 +36,25 @@ const shownScore = (picture) => picture.score === null ? "" : picture.score.toFi
 const say = (text) => { byId("said-aloud").textContent = text; };
 
 const typing = (target) => target.matches("input:not([type=range], [type=checkbox]), textarea, select");
-const ask = (dialog, submitted) => {  // a small dialog: Enter submits, Escape and Cancel do nothing
+// A small dialog: Enter is its first button, Escape and Cancel do nothing. Forms are not submitted: a mail program's
+// frame forbids it.
+const ask = (dialog, agreed) => {
   const form = dialog.querySelector("form");
-  form.onsubmit = (event) => { event.preventDefault(); dialog.close(); submitted(); };
-  form.onclick = (event) => { if (event.target.value === "cancel") dialog.close(); };
+  const agree = () => {
+    if (!form.reportValidity()) return;
+    dialog.close();
+    agreed();
+  };
+  form.onsubmit = (event) => event.preventDefault();
+  form.onclick = (event) => {
+    const { value } = event.target.closest("button") || {};
+    if (value === "good") agree();
+    else if (value === "cancel") dialog.close();
+  };
+  form.onkeydown = (event) => {
+    if (event.key !== "Enter" || event.target.matches("button, textarea")) return;
+    event.preventDefault();
+    agree();
+  };
   dialog.showModal();
 };

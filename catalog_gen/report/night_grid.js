@@ -200,6 +200,10 @@ const become = (place) => {  // make a picture the one that keys act on
     for (const button of cards.get(each)?.querySelectorAll("button") || []) button.tabIndex = each === current ? 0 : -1;
   }
 };
+const inView = (place) => {
+  const box = cards.get(place)?.getBoundingClientRect();
+  return Boolean(box) && box.top >= byId("tools").offsetHeight - high / 2 && box.bottom <= innerHeight + high / 2;
+};
 const goTo = (place, focus = true) => {  // the same, and bring it into view
   if (!view.length) return;
   become(Math.max(0, Math.min(view.length - 1, place)));

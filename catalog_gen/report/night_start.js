@@ -222,7 +222,8 @@ document.addEventListener("keydown", (event) => {
   else if (key === "z") takeBack();
   else if ("arnu".includes(key) && key.length === 1 && (large.open || inGrid)) {
     event.preventDefault();
-    doIt({ a: "approve", r: "reject", n: "again", u: "clear" }[key]);
+    if (!large.open && event.target === document.body && !inView(current)) goTo(current);  // first show what it is about
+    else doIt({ a: "approve", r: "reject", n: "again", u: "clear" }[key]);
   }
 });
 const soon = (what) => {  // at most once a frame
@@ -234,7 +235,7 @@ const soon = (what) => {  // at most once a frame
   };
 };
 addEventListener("scroll", soon(draw), { passive: true });
-new IntersectionObserver(([seen]) => byId("bar").classList.toggle("near", seen.isIntersecting)).observe(grid);
+new IntersectionObserver(([seen]) => byId("bar").classList.toggle("in-view", seen.isIntersecting)).observe(grid);
 new ResizeObserver(soon(layOut)).observe(grid);
 addEventListener("storage", (event) => { if (event.key === KEPT) { load(); told(); choose(); } });
 addEventListener("beforeunload", (event) => { if (!keeps && !downloaded) event.preventDefault(); });
