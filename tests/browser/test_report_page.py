@@ -10,8 +10,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
-from browser.report_fixtures import Opened, opened, picture, report_browser, restyled, write_page
+from browser.report_fixtures import Opened, opened, report_browser
 from catalog_gen.report.night_rows import Picture
+from report.night_fixtures import picture, restyled, write_page
 
 __all__ = ["report_browser"]  # a fixture
 
