@@ -144,6 +144,20 @@ class StorageConfig(Section):
     options: dict[str, Any] = {}
 
 
+class ReportConfig(Section):
+    """The night's report. `out`: the folder it goes to; `sample`: pictures of the page; `thumbnail`: pixels of each.
+
+    `cost_per_hour` is what the machine costs, in `currency`; unset: the report says that it is not known.
+    """
+
+    out: str = "reports"
+    sample: Annotated[int, Field(ge=1, le=20_000)] = 2_000
+    thumbnail: Annotated[int, Field(ge=96, le=1_080)] = 512
+    nights: Annotated[int, Field(ge=0, le=90)] = 14  # runs before that are shown beside it
+    cost_per_hour: Annotated[float, Field(ge=0)] | None = None
+    currency: Annotated[str, Field(max_length=12)] = ""
+
+
 class JobConfig(Section):
     """The batch engine."""
 
@@ -169,6 +183,7 @@ class Settings(Section):
     restyle: RestyleConfig = RestyleConfig()
     review: ReviewConfig = ReviewConfig()
     storage: StorageConfig = StorageConfig()
+    report: ReportConfig = ReportConfig()
     job: JobConfig = JobConfig()
     notify: NotifyConfig = NotifyConfig()
     metrics: MetricsConfig = MetricsConfig()

@@ -105,14 +105,14 @@ def list_runs(database: Database, limit: int = 20) -> list[RunRecord]:
     """Return the latest runs, newest first."""
     with database.read() as connection:
         rows = connection.execute(sa.select(table).order_by(table.c.id.desc()).limit(limit)).mappings()
-        return [_record(row) for row in rows]
+        return [run_record(row) for row in rows]
 
 
 def get_run(database: Database, run_id: str) -> RunRecord:
     """Return one run; an unambiguous beginning of its id is enough. Raises UsageError if none or several match."""
     with database.read() as connection:
         query = sa.select(table).where(table.c.id.startswith(run_id, autoescape=True)).limit(2)
-        found = [_record(row) for row in connection.execute(query).mappings()]
+        found = [run_record(row) for row in connection.execute(query).mappings()]
     exact = [record for record in found if record.id == run_id]
     if len(exact or found) == 1:
         return (exact or found)[0]
@@ -139,7 +139,8 @@ def list_items(database: Database, run_id: str, page_rows: int = 1_000) -> Itera
         last = rows[-1][0]
 
 
-def _record(row: sa.RowMapping) -> RunRecord:
+def run_record(row: sa.RowMapping) -> RunRecord:
+    """Return a row of the ledger's table as a record."""
     state: RunState = row["state"]
     return RunRecord(**{**row, "state": state})
 

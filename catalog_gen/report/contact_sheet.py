@@ -7,20 +7,15 @@ policy runs only the script and the style that this module wrote. Written item b
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
 
 from PIL import Image, ImageDraw, UnidentifiedImageError
 
-from catalog_gen.errors import Unavailable
+from catalog_gen.report.page import escape, own_file, policy, replacing
 
 THUMBNAIL = 256  # pixels; a larger picture is scaled down, so that a thousand of them stay a page that opens
 _MAGIC = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": "image/webp"}
@@ -48,14 +43,14 @@ def write_contact_sheet(
     facts: (label, value) pairs for the head of the page, such as the run's counts. A picture that cannot be read shows
     as missing. The page replaces an older one only when it is whole. Raises Unavailable when it cannot be written.
     """
-    with _replacing(out) as file:
+    with replacing(out) as file:
         file.write(_head(title, facts).encode("utf-8", "replace"))
         category: str | None = None
         for item in items:
             if item.category != category:
                 file.write(b"" if category is None else b"</ol></section>\n")
                 category = item.category
-                name = _escape(category)
+                name = escape(category)
                 heading = name or "No category"
                 file.write(
                     f'<section data-category="{name}"><h2>{heading}<span></span></h2><ol>\n'.encode("utf-8", "replace")
@@ -93,41 +88,21 @@ def write_montage(
             sheet.paste(picture.convert("RGB").resize((cell, cell), Image.Resampling.LANCZOS), (left, top))
         if item.state in edges:
             draw.rectangle((left - 3, top - 3, left + cell + 2, top + cell + 2), outline=edges[item.state], width=3)
-    with _replacing(out) as file:
+    with replacing(out) as file:
         sheet.save(file, "PNG")
     return out
 
 
-@contextmanager
-def _replacing(out: Path) -> Iterator[BinaryIO]:
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            try:
-                yield file
-            except BaseException:
-                temporary.unlink()
-                raise
-        temporary.replace(out)
-    except OSError as error:
-        raise Unavailable(f"cannot be written ({error.strerror or error})", where=str(out)) from error
-
-
 def _head(title: str, facts: Sequence[tuple[str, str]]) -> str:
-    style, script = _asset("css"), _asset("js")
-    policy = (
-        f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}';"
-        " base-uri 'none'; form-action 'none'"
-    )
-    tiles = "".join(f"<div><dt>{_escape(label)}</dt><dd>{_escape(value)}</dd></div>" for label, value in facts)
+    style = own_file("contact_sheet.css")
+    tiles = "".join(f"<div><dt>{escape(label)}</dt><dd>{escape(value)}</dd></div>" for label, value in facts)
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta http-equiv="Content-Security-Policy" content="{policy(style, own_file("contact_sheet.js"))}">
 <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="referrer" content="no-referrer">
-<title>{_escape(title)}</title>
+<title>{escape(title)}</title>
 <style>{style}</style></head><body>
-<header><h1>{_escape(title)}</h1>{f"<dl>{tiles}</dl>" if tiles else ""}</header>
+<header><h1>{escape(title)}</h1>{f"<dl>{tiles}</dl>" if tiles else ""}</header>
 <div class="tools" hidden><form role="search" aria-label="Filter the pictures">
 <div class="states" role="group" aria-label="State"></div>
 <select aria-label="Category"><option>All categories</option></select>
@@ -139,7 +114,7 @@ def _head(title: str, facts: Sequence[tuple[str, str]]) -> str:
 
 def _card(item: SheetItem) -> str:
     state = item.state if item.state in _KNOWN_STATES else ""
-    caption = _escape(item.caption)
+    caption = escape(item.caption)
     source = _data_uri(item.image)
     picture = (
         f'<img src="{source}" alt="{caption}" width="128" height="128" loading="lazy" decoding="async">'
@@ -147,13 +122,13 @@ def _card(item: SheetItem) -> str:
         else '<span class="none">No picture</span>'
     )
     score = "" if item.score is None else f'<span class="score" title="CLIP similarity">{item.score:.3f}</span>'
-    reason = f'<p class="reason">{_escape(item.reason)}</p>' if item.reason else ""
+    reason = f'<p class="reason">{escape(item.reason)}</p>' if item.reason else ""
     return (
         f'<li class="{state}">'
-        f'<button class="open" type="button" aria-label="Enlarge {_escape(item.sku)}">{picture}</button>'
+        f'<button class="open" type="button" aria-label="Enlarge {escape(item.sku)}">{picture}</button>'
         f'<div class="text"><p class="caption" title="{caption}"><bdi>{caption}</bdi></p>'
-        f'<p class="sku"><bdi>{_escape(item.sku)}</bdi></p>{reason}'
-        f'<div class="row"><span class="state">{_escape(item.state.replace("_", " "))}</span>{score}</div></div></li>\n'
+        f'<p class="sku"><bdi>{escape(item.sku)}</bdi></p>{reason}'
+        f'<div class="row"><span class="state">{escape(item.state.replace("_", " "))}</span>{score}</div></div></li>\n'
     )
 
 
@@ -163,7 +138,7 @@ def _tail() -> str:
 <dialog aria-label="Picture"><img alt="" hidden><div class="details text"></div><div class="text"><nav>
 <button type="button" value="previous">Previous</button><button type="button" value="next">Next</button>
 <button type="button" value="close">Close</button></nav></div></dialog>
-<script>{_asset("js")}</script></body></html>
+<script>{own_file("contact_sheet.js")}</script></body></html>
 """
 
 
@@ -190,15 +165,3 @@ def _open(image: bytes) -> Image.Image | None:
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError, EOFError):
         return None  # shown as "No picture": the sheet is where damage should be seen, not what it should stop
     return opened
-
-
-def _escape(text: str) -> str:
-    return escape("".join(character if character.isprintable() else " " for character in str(text)), quote=True)
-
-
-def _asset(suffix: str) -> str:
-    return Path(__file__).with_suffix(f".{suffix}").read_text(encoding="utf-8")
-
-
-def _digest(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,0 +1,62 @@
+"""A night's page opened in a real browser, which notes what the page asks for and what goes wrong in it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Request, sync_playwright
+
+
+@dataclass
+class Opened:
+    """A page in a browser, with what it asked for and what went wrong in it."""
+
+    page: Page
+    requests: list[str]
+    errors: list[str]
+
+    def tally(self) -> str:
+        return self.page.locator("#tally").inner_text()
+
+    def shown(self) -> str:
+        return self.page.locator("#shown").inner_text()
+
+    def skus(self) -> list[str]:
+        """The skus of the cards that exist, in the order of the page."""
+        return self.page.locator(".card .sku").all_inner_texts()
+
+
+@pytest.fixture(scope="session")
+def report_browser() -> Iterator[Browser]:
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened(browser: Browser, address: str, **context: Any) -> Iterator[Opened]:
+    """Open an address in a new window of its own; what its scripts throw and its policy blocks is an error."""
+    with browser.new_context(**({"viewport": {"width": 1280, "height": 800}} | context)) as window:
+        page = window.new_page()
+        requests: list[str] = []
+        errors: list[str] = []
+
+        def asked(request: Request) -> None:
+            if not request.url.startswith(("data:", "blob:")):
+                requests.append(request.url)
+
+        page.on("request", asked)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.goto(address)
+        page.evaluate("document.getElementById('pictures')?.scrollIntoView()")
+        yield Opened(page, requests, errors)
