@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from catalog_gen.errors import ConfigError
+from catalog_gen.export_config import ExportConfig
 
 DEFAULT_PATH = Path("catalog-gen.toml")
 ENV_PREFIX = "CATALOG_GEN_"
@@ -159,6 +160,7 @@ class Settings(Section):
     gate: GateConfig = GateConfig()
     restyle: RestyleConfig = RestyleConfig()
     storage: StorageConfig = StorageConfig()
+    export: ExportConfig = ExportConfig()
     job: JobConfig = JobConfig()
 
     def public(self) -> dict[str, Any]:
