@@ -123,6 +123,11 @@ class ExportConfig(Section):
 
     def channel(self, name: str) -> ChannelConfig:
         """Return what holds for a channel of `export`."""
-        found: Any = self.plain if name in ("csv", "parquet") else getattr(self, name)
+        found: Any = getattr(self, section_of(name))
         assert isinstance(found, ChannelConfig)
         return found
+
+
+def section_of(channel: str) -> str:
+    """Return the section below `[export]` that a channel's settings stand in."""
+    return "plain" if channel in ("csv", "parquet") else channel

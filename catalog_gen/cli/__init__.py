@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from catalog_gen import __version__
-from catalog_gen.cli import catalogue, evaluation, jobs, ledger, restyling, review, training
+from catalog_gen.cli import catalogue, evaluation, export, jobs, ledger, restyling, review, training
 from catalog_gen.errors import EXIT_OK, CatalogGenError, InternalError, UsageError
 
 app = typer.Typer(
@@ -40,6 +40,7 @@ app.command()(review.reject)
 app.command()(review.again)
 app.command()(review.undo)
 app.command()(ledger.sheet)
+app.command()(export.export)
 app.command()(evaluation.evaluate)
 app.command()(jobs.demo)
 db_app.command("upgrade")(catalogue.db_upgrade)

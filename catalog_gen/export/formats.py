@@ -56,11 +56,13 @@ class ExportFile:
 
     def __init__(self, output: Output | None, rows: Rows | None) -> None:
         self._output, self._rows = output, rows
+        self._is_empty = True
 
     def add(self, rows: Sequence[Row]) -> None:
         """Add the rows of one product."""
         if self._rows is not None:
             self._rows.add(rows)
+            self._is_empty = False
 
     def hold(self, held: Sequence[Held]) -> None:
         """List what is held back."""
@@ -68,15 +70,23 @@ class ExportFile:
             self._output.held.add(held)
 
     def commit(self) -> None:
-        """Put everything in its place, durably; the export's own file last."""
-        if self._output is not None and self._rows is not None:
-            self._rows.close()
+        """Put everything in its place, durably; the export's own file last.
+
+        An export without a product leaves an earlier file as it is: a channel that fetched an empty one would take
+        everything off its shelves.
+        """
+        if self._output is None or self._rows is None:
+            return
+        self._rows.close()
+        if self._is_empty:
+            self._output.held.commit()
+        else:
             self._output.commit()
 
     @property
     def paths(self) -> list[Path]:
-        """Where the export is: one file, or several where the channel takes no larger one."""
-        return self._output.paths if self._output else []
+        """Where the export is: one file, or several where the channel takes no larger one; none without a product."""
+        return [] if self._output is None or self._is_empty else self._output.paths
 
     @property
     def held_path(self) -> Path | None:

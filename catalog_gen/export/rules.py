@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from catalog_gen.export.items import AI_SOURCES, Held, Item, Picture
-from catalog_gen.export_config import ChannelConfig, ExportConfig
+from catalog_gen.export_config import ChannelConfig, ExportConfig, section_of
 
 SUFFIXES = {
     "jpeg": ("jpg", "jpeg"), "png": ("png",), "webp": ("webp",), "gif": ("gif",), "bmp": ("bmp",),
@@ -65,6 +65,7 @@ class Rules:
 
     limits: Limits
     config: ChannelConfig
+    section: str  # of the configuration
 
 
 @dataclass
@@ -77,7 +78,7 @@ class Choice:
 
 def rules_of(channel: str, config: ExportConfig) -> Rules:
     """Return the rules of a channel. Raises KeyError for one that there is not."""
-    return Rules(LIMITS[channel], config.channel(channel))
+    return Rules(LIMITS[channel], config.channel(channel), f"export.{section_of(channel)}")
 
 
 def choose(item: Item, rules: Rules) -> Choice:
@@ -172,7 +173,7 @@ def main_faults(picture: Picture, rules: Rules) -> list[tuple[str, str]]:
     config = rules.config
     faults = []
     if picture.is_drawn and not config.generated_main:
-        faults.append(("generated", "a model drew it, and generated_main is false"))
+        faults.append(("generated", f"a model drew it, and {rules.section}.generated_main is false"))
     if picture.overlays and config.overlays != "any":
         faults.append(("overlay", f"has {_joined(picture.overlays)} over it"))
     if picture.format and picture.white < config.white_main:

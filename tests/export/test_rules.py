@@ -34,7 +34,7 @@ def test_a_drawn_picture_is_the_main_one_only_where_that_is_configured() -> None
     names, held = chosen("google", DRAWN)
     assert names == []
     assert held["product"] == "main: none of its pictures may be the main one"
-    assert held["generated"] == "generated: a model drew it, and generated_main is false"
+    assert held["generated"] == "generated: a model drew it, and export.google.generated_main is false"
     assert chosen("google", DRAWN, generated_main=True) == (["generated"], {})
 
 
