@@ -36,6 +36,9 @@ def export(
     include_photos: Annotated[
         bool, typer.Option("--include-photos", help="Also products that have nothing but a photo of their own.")
     ] = False,
+    check_addresses: Annotated[
+        bool, typer.Option("--check-addresses", help="Open every public address too: is it the picture, and marked?")
+    ] = False,
     publish: Annotated[
         bool, typer.Option("--publish", help="Mark the exported pictures published, once the file is written.")
     ] = False,
@@ -60,6 +63,7 @@ def export(
         limit=limit,
         styles=tuple(style or ()),
         include_photos=include_photos,
+        check_addresses=check_addresses,
         publish=publish,
         dry_run=dry_run,
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import glob
 import io
 import os
 import re
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
@@ -16,6 +18,7 @@ from catalog_gen.errors import UsageError
 from catalog_gen.export.items import Held
 from catalog_gen.export.text import defused, one_line
 
+PART_MAX_AGE = 86_400.0  # seconds
 HELD_HEADER = ("sku", "what", "rule", "reason", "picture", "asset", "address")
 
 
@@ -26,6 +29,7 @@ class NewFile:
         self.path = path
         self._part = path.with_name(f".{path.name}.{uuid4().hex[:12]}.part")
         with writing(path):
+            _clean(path)
             if path.is_dir():
                 raise UsageError("is a folder", where=str(path), hint="Name a file: --out FILE.")
             self.file: IO[bytes] = self._part.open("xb")
@@ -176,6 +180,14 @@ def _held_row(held: Held) -> tuple[str, ...]:
     picture = held.picture
     about = (picture.name, picture.asset_id, picture.url or picture.uri) if picture else ("", "", "")
     return tuple(defused(one_line(cell)) for cell in (held.sku, held.what, held.rule, held.reason, *about))
+
+
+def _clean(path: Path) -> None:
+    """Remove what an export to this file left behind that was killed; none takes a day."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        with suppress(FileNotFoundError):  # another export cleans too
+            if part.stat().st_mtime < time.time() - PART_MAX_AGE:
+                part.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

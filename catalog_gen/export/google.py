@@ -7,6 +7,7 @@ Merchant Center asks (IPTC DigitalSourceType); texts are the shop's own, so no `
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
@@ -80,7 +81,7 @@ class GoogleFeed:
         required: dict[str, Value] = {
             "title": title,
             "link": link,
-            "description": fitted(field(config, item, "description") or described(item), MAX_DESCRIPTION),
+            "description": fitted(field(config, item, "description") or described(config, item), MAX_DESCRIPTION),
             "product_type": fitted(kind.replace(",", ";"), MAX_TYPE),  # a comma would begin another type
         }
         given = {
@@ -99,10 +100,21 @@ class GoogleFeed:
         return required
 
 
-def described(item: Item) -> str:
-    """Return a description made of the product's own words, for a catalogue that has none."""
-    facts = [f"{one_line(name)}: {one_line(value)}" for name, value in item.attributes.items() if one_line(value)]
-    return ". ".join([one_line(item.title), *facts])
+def described(config: ExportConfig, item: Item) -> str:
+    """Return a description made of the product's own words, for a catalogue that has none.
+
+    What goes into attributes of its own, a price above all, is left out, as the specification asks.
+    """
+    taken = set(config.fields.values())
+    facts = {name: one_line(value) for name, value in item.attributes.items() if name not in taken}
+    told = [f"{_label(name)}: {value}" for name, value in facts.items() if value]
+    return ". ".join([one_line(item.title), *told])
+
+
+def _label(name: str) -> str:
+    """Return `baseColour` or `base_colour` as `Base colour`."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[_\s]+", " ", name).split()
+    return one_line(" ".join(words)).capitalize()
 
 
 def _check_primary(config: ExportConfig) -> None:

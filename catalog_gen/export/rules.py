@@ -113,7 +113,10 @@ def ranked(pictures: Sequence[Picture], order: Sequence[str]) -> list[Picture]:
     places = [(_place(picture, order), picture) for picture in pictures]
     named = [(place, picture) for place, picture in places if place is not None]
     named.sort(key=lambda pair: (pair[0], pair[1].style, pair[1].output, pair[1].uri))
-    return [picture for _, picture in named]
+    once: dict[str, Picture] = {}  # two outputs may be one file
+    for _, picture in named:
+        once.setdefault(picture.uri, picture)
+    return list(once.values())
 
 
 def _place(picture: Picture, order: Sequence[str]) -> int | None:
@@ -158,7 +161,7 @@ def _file_faults(picture: Picture, rules: Rules) -> list[tuple[str, str]]:
     if limits.formats and picture.format not in limits.formats:
         faults.append(("format", f"{picture.format} is none of {', '.join(sorted(limits.formats))}"))
     if min(picture.width, picture.height) < rules.config.min_side:
-        faults.append(("size", f"{size}, under {rules.config.min_side} px"))
+        faults.append(("size", f"{size}, under {rules.config.min_side} px ({rules.section}.min_side)"))
     if 0 < limits.max_side < max(picture.width, picture.height):
         faults.append(("size", f"{size}, over {limits.max_side:,} px"))
     if 0 < limits.max_pixels < picture.width * picture.height:
@@ -177,7 +180,8 @@ def main_faults(picture: Picture, rules: Rules) -> list[tuple[str, str]]:
     if picture.overlays and config.overlays != "any":
         faults.append(("overlay", f"has {_joined(picture.overlays)} over it"))
     if picture.format and picture.white < config.white_main:
-        faults.append(("background", f"{picture.white:.0%} of its border is white, under {config.white_main:.0%}"))
+        white = f"{picture.white:.0%} of its border is white, under {config.white_main:.0%}"
+        faults.append(("background", f"{white} ({rules.section}.white_main)"))
     return faults
 
 

@@ -39,7 +39,11 @@ PUBLISHED_AT_ONCE = 500
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What to export, and where to. styles: of restyled pictures, only these. publish: then mark them published."""
+    """What to export, and where to.
+
+    styles: of restyled pictures, only these. include_photos: also products with nothing but a photo of their own.
+    check_addresses: open every public address too. publish: then mark the exported pictures published.
+    """
 
     channel: str
     out: Path
@@ -48,6 +52,7 @@ class ExportRequest:
     limit: int | None = None
     styles: tuple[str, ...] = ()
     include_photos: bool = False
+    check_addresses: bool = False
     publish: bool = False
     dry_run: bool = False
 
@@ -66,7 +71,7 @@ def export(
     summary = ExportSummary(request.channel, is_dry=request.dry_run)
     with closing(open_source(settings, database)) as source, SentList() as sent:
         with (
-            ItemReader(settings, storage) as reader,
+            ItemReader(settings, storage, check_addresses=request.check_addresses) as reader,
             open_file(request.channel, channel, settings.export, request.out, dry_run=request.dry_run) as file,
         ):
             work = _Work(channel, rules_of(request.channel, settings.export), file, summary, sent)

@@ -18,6 +18,7 @@ from catalog_gen.export.items import Item, Picture, Role
 from catalog_gen.export.rules import marking_fault
 from catalog_gen.photos import border_whiteness, open_photo
 from catalog_gen.pipeline.export_addresses import Addresses
+from catalog_gen.pipeline.export_check import address_fault
 from catalog_gen.pipeline.restyle_source import SourceReader
 from catalog_gen.pipeline.retry import Retry
 from catalog_gen.pipeline.styles import own_templates
@@ -41,8 +42,8 @@ class ItemReader:
     Raises TemporaryFailure when the storage stays away, Unavailable when it is not to be had.
     """
 
-    def __init__(self, settings: Settings, storage: Storage) -> None:
-        self._settings, self._storage = settings, storage
+    def __init__(self, settings: Settings, storage: Storage, *, check_addresses: bool = False) -> None:
+        self._settings, self._storage, self._check_addresses = settings, storage, check_addresses
         self._addresses = Addresses(settings, storage)
         self._photos = SourceReader(settings, storage)
         self._retry = Retry(settings.job.retries, settings.job.retry_seconds)
@@ -80,17 +81,18 @@ class ItemReader:
     def _looked_at(self, product: Product, source: Asset | str) -> Picture:
         if isinstance(source, Asset):
             picture = self._asset_picture(source)
-            try:
-                return self._stored(source, picture)
-            except Faulty as fault:
-                return replace(picture, rule=fault.rule, fault=fault.reason)
-        picture = Picture("photo", source, self._addresses.photo(source))
-        if not self._settings.export.check_photos:
-            return picture
+        else:
+            picture = Picture("photo", source, self._addresses.photo(source))
         try:
-            return self._photo(product, picture)
+            if isinstance(source, Asset):
+                picture = self._stored(source, picture)
+            elif self._settings.export.check_photos:
+                picture = self._photo(product, picture)
+            if self._check_addresses and picture.url and (wrong := address_fault(picture, self._retry)):
+                raise Faulty(*wrong)
         except Faulty as fault:
             return replace(picture, rule=fault.rule, fault=fault.reason)
+        return picture
 
     def _asset_picture(self, asset: Asset) -> Picture:
         role: Role = "restyled" if asset.kind == "restyled" else "generated"

@@ -61,11 +61,12 @@ def table(data: bytes, delimiter: str = ",") -> list[dict[str, str]]:
 
 
 def test_google_tsv_of_a_product_worked_out_by_hand(tmp_path: Path) -> None:
-    jersey = item(picture(), picture("restyled", "b, c"), price="12.9", baseColour="Blue", gender="Men", ean="")
+    pictures = picture(), picture("restyled", "b, c")
+    jersey = item(*pictures, price="12.9", baseColour="Blue", gender="Men", ean="", sleeveLength="short")
     assert written("google", "feed.tsv", [jersey], tmp_path, **PRIMARY).decode() == (
         "id\ttitle\tdescription\tlink\timage_link\tadditional_image_link\tavailability\tprice\tbrand\tcondition\t"
         "product_type\tgtin\tcolor\tgender\n"
-        "1164\tBlue Cricket Jersey\tBlue Cricket Jersey. price: 12.9. baseColour: Blue. gender: Men\t"
+        "1164\tBlue Cricket Jersey\tBlue Cricket Jersey. Sleeve length: short\t"
         "https://shop.example.com/p/1164\thttps://cdn.example.com/p/a.jpg\thttps://cdn.example.com/p/b%2C%20c.jpg\t"
         "in_stock\t12.90 EUR\tAcme\tnew\tTshirts\t\tBlue\tmale\n"
     )

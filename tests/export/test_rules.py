@@ -59,7 +59,7 @@ def test_an_overlay_is_for_further_pictures_where_the_channel_allows_it() -> Non
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"width": 499, "height": 499}, "size: 499x499 px, under 500 px"),
+        ({"width": 499, "height": 499}, "size: 499x499 px, under 500 px (export.google.min_side)"),
         ({"width": 8_001, "height": 8_000}, "size: 8001x8000 px, over 64 megapixels"),
         ({"size": 16_000_001}, "bytes: 16.0 MB, over 16 MB"),
         (
@@ -69,7 +69,7 @@ def test_an_overlay_is_for_further_pictures_where_the_channel_allows_it() -> Non
         ({"url": "https://x.example/a.png"}, "format: its address ends in .png, and it is jpeg"),
         ({"url": ""}, "address: has no public address (export.photo_url)"),
         ({"url": f"https://x.example/{'a' * 2_000}.jpg"}, "address: its address has 2,022 characters, over 2,000"),
-        ({"white": 0.89}, "background: 89% of its border is white, under 90%"),
+        ({"white": 0.89}, "background: 89% of its border is white, under 90% (export.google.white_main)"),
         ({"rule": "damaged", "fault": "is damaged"}, "damaged: is damaged"),
     ],
 )
@@ -121,6 +121,11 @@ def test_the_order_is_by_entry_and_then_by_style_output_and_address() -> None:
     ]
     order = [each.uri[-5:] for each in ranked(pictures, ["restyled:winter/wide", "restyled"])]
     assert order == ["4.jpg", "3.jpg", "2.jpg"]
+
+
+def test_a_file_goes_once() -> None:
+    twin = replace(STUDIO, output="wide")
+    assert chosen("csv", twin, STUDIO)[0] == ["restyled studio/square"]
 
 
 def test_a_photo_that_was_not_read_is_taken_at_its_word() -> None:
