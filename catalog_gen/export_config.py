@@ -101,6 +101,13 @@ class ShopifyConfig(ChannelConfig):
     tags: tuple[str, ...] = ()  # attributes; empty: all that no field takes
 
 
+class PlainConfig(ChannelConfig):
+    """CSV and Parquet, and the shop's own table: whoever reads these has rules of their own."""
+
+    generated_main: bool = True
+    overlays: Literal["none", "additional", "any"] = "any"
+
+
 class ExportConfig(Section):
     """Where the world finds the pictures, and what each channel gets.
 
@@ -118,8 +125,8 @@ class ExportConfig(Section):
     fields: Annotated[dict[str, str], AfterValidator(_check_fields)] = {}
     google: GoogleConfig = GoogleConfig()
     shopify: ShopifyConfig = ShopifyConfig()
-    plain: ChannelConfig = ChannelConfig(overlays="any", generated_main=True)
-    shop: ChannelConfig = ChannelConfig(overlays="any", generated_main=True)
+    plain: PlainConfig = PlainConfig()
+    shop: PlainConfig = PlainConfig()
 
     def channel(self, name: str) -> ChannelConfig:
         """Return what holds for a channel of `export`."""

@@ -19,7 +19,8 @@ class Picture:
     """A picture that may go with a product, and what was found in its file.
 
     uri: where it is stored. url: where anybody can open it, "" if nowhere. size: bytes. white: share of its border.
-    source_type: the IPTC digital source type in the file's metadata. overlays: what lies over it ("text", ...).
+    source_type: the IPTC digital source type in the file's metadata. overlays: what lies over it ("text",
+    ...), None when nothing tells any more.
     rule and fault: why it can be used nowhere, if so.
     """
 
@@ -37,7 +38,7 @@ class Picture:
     sha256: str = ""
     source_type: str = ""
     white: float = 0.0
-    overlays: tuple[str, ...] = ()
+    overlays: tuple[str, ...] | None = ()
     rule: str = ""
     fault: str = ""
 
@@ -45,6 +46,13 @@ class Picture:
     def name(self) -> str:
         """What people call it: `photo`, `generated`, `restyled winter/square`."""
         return f"{self.role} {self.style}/{self.output}" if self.style else self.role
+
+    @property
+    def overlaid(self) -> str:
+        """What to say of a picture that has something over it, or may have; "" when it is clear."""
+        if self.overlays is None:
+            return f"nothing tells whether something lies over it: its template {self.style} is gone"
+        return f"has {' and '.join(self.overlays)} over it" if self.overlays else ""
 
     @property
     def is_drawn(self) -> bool:

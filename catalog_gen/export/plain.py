@@ -57,7 +57,7 @@ def _facts(picture: Picture) -> dict[str, str | int]:
         "bytes": picture.size,
         "sha256": picture.sha256,
         "digital_source_type": picture.source_type,
-        "overlays": " ".join(picture.overlays),
+        "overlays": "unknown" if picture.overlays is None else " ".join(picture.overlays),
         "asset": picture.asset_id,
     }
 

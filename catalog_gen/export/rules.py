@@ -136,8 +136,8 @@ def picture_faults(picture: Picture, rules: Rules) -> list[tuple[str, str]]:
         faults.append(("address", f"has no public address ({why})"))
     elif limits.needs_url:
         faults += _url_faults(picture)
-    if picture.overlays and config.overlays == "none":
-        faults.append(("overlay", f"has {_joined(picture.overlays)} over it"))
+    if picture.overlaid and config.overlays == "none":
+        faults.append(("overlay", picture.overlaid))
     if picture.format:  # a photo that was not read is taken at its word
         faults += _file_faults(picture, rules)
     return faults
@@ -177,8 +177,8 @@ def main_faults(picture: Picture, rules: Rules) -> list[tuple[str, str]]:
     faults = []
     if picture.is_drawn and not config.generated_main:
         faults.append(("generated", f"a model drew it, and {rules.section}.generated_main is false"))
-    if picture.overlays and config.overlays != "any":
-        faults.append(("overlay", f"has {_joined(picture.overlays)} over it"))
+    if picture.overlaid and config.overlays != "any":
+        faults.append(("overlay", picture.overlaid))
     if picture.format and picture.white < config.white_main:
         white = f"{picture.white:.0%} of its border is white, under {config.white_main:.0%}"
         faults.append(("background", f"{white} ({rules.section}.white_main)"))
@@ -204,7 +204,3 @@ def _why_no_main(item: Item, usable: Sequence[Picture], choice: Choice) -> str:
     if usable:
         return "none of its pictures may be the main one"
     return "none of its pictures can be used" if choice.held else "has no picture that export names"
-
-
-def _joined(words: Sequence[str]) -> str:
-    return " and ".join(words)

@@ -107,14 +107,13 @@ class ItemReader:
         )
 
     def _stored(self, asset: Asset, picture: Picture) -> Picture:
-        overlays = self._overlays.of(asset)
         try:
             data = self._retry("reading a picture", lambda: self._storage.get(asset.uri))
             if promised_hash(asset.uri) != asset.sha256:
                 raise Faulty("damaged", "its row in the database has another hash than its name")
         except PictureError as error:
             raise Faulty("missing" if error.what == "is missing" else "damaged", error.what) from error
-        found = replace(picture, **_facts(data), sha256=asset.sha256, overlays=overlays)
+        found = replace(picture, **_facts(data), sha256=asset.sha256, overlays=self._overlays.of(asset))
         fault = marking_fault(picture.role, asset.settings.get("source") == "photo", found.source_type)
         if fault:
             raise Faulty("marking", fault)
@@ -155,8 +154,8 @@ class Overlays:
         self._own = own_templates(settings)
         self._known: dict[tuple[str, str], tuple[str, ...] | None] = {}
 
-    def of(self, asset: Asset) -> tuple[str, ...]:
-        """Return the overlays of a picture. Raises Faulty when nothing tells any more whether it has some."""
+    def of(self, asset: Asset) -> tuple[str, ...] | None:
+        """Return the overlays of a picture, None when nothing tells of them any more."""
         if asset.kind != "restyled":
             return ()
         noted = asset.settings.get("overlays")
@@ -165,12 +164,7 @@ class Overlays:
         place = (asset.style, asset.variant)
         if place not in self._known:
             self._known[place] = self._in_template(*place)
-        found = self._known[place]
-        if found is None:
-            raise Faulty(
-                "overlay", f"its template {asset.style} is not there, so nothing tells whether something lies over it"
-            )
-        return found
+        return self._known[place]
 
     def _in_template(self, style: str, output: str) -> tuple[str, ...] | None:
         from catalog_gen.style.template import known_templates

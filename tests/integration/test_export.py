@@ -248,6 +248,9 @@ def test_an_overlay_is_known_from_the_picture_or_from_its_template(small: Export
         ("2", "overlay"),
         ("4", "overlay"),
     ]
+    small.export("csv", "p.csv")  # where an overlay does no harm
+    overlays = {row["sku"]: row["overlays"] for row in lines(small.folder / "p.csv") if row["style"]}
+    assert overlays == {"1": "frame", "2": "text", "3": "", "4": "unknown"}
     links = {row["id"]: row["additional_image_link"] for row in lines(small.folder / "f.tsv", "\t")}
     assert {sku: bool(link) for sku, link in links.items()} == {"1": False, "2": False, "3": True, "4": False}
     small.export("google", "f.xml")
