@@ -18,7 +18,7 @@ from catalog_gen.catalog.text import clean, clean_json, clean_reason
 from catalog_gen.catalog.wishes import drop_wishes
 from catalog_gen.errors import InternalError, TransientError
 
-MAX_CATEGORY = 200  # characters: an index over longer ones has its limits on PostgreSQL
+MAX_CATEGORY = 100  # characters: PostgreSQL's indexes take no long rows
 NEVER_AGAIN = 1_000_000  # attempts of a row that another night cannot help: above any `max_attempts`
 
 work, run_item, asset, phash = tables.work, tables.run_item, tables.asset, tables.phash
