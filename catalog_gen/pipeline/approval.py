@@ -13,6 +13,8 @@ from catalog_gen.catalog.model import APPROVED_STATES, NO_WISH
 from catalog_gen.catalog.runs import user_name
 from catalog_gen.catalog.source import open_source
 from catalog_gen.config import Settings
+from catalog_gen.pipeline.export_addresses import Addresses
+from catalog_gen.storage import open_storage
 
 
 @dataclass(frozen=True)
@@ -73,16 +75,20 @@ def decide_skus(settings: Settings, database: Database, ask: Ask) -> Decisions:
 
 
 def write_back(settings: Settings, database: Database, result: Decisions) -> None:
-    """Write the URLs of the approved generated pictures to the shop's table, if the configuration asks for that."""
+    """Write the URLs of the approved generated pictures to the shop's table, if the configuration asks for that.
+
+    The public ones, where `export.public_url` is set.
+    """
     if not settings.catalog.writeback:
         return
     source = open_source(settings, database)
+    addresses = Addresses(settings, open_storage(settings.storage.url, settings.storage.options))
     try:
         for one in result.decided:
             asset = one.asset
             if asset is None or not asset.live or asset.kind != "generated" or asset.state not in APPROVED_STATES:
                 continue
-            if source.write_image(asset.sku, asset.uri):
+            if source.write_image(asset.sku, addresses.picture(asset.uri) or asset.uri):
                 result.written.append(asset.sku)
     finally:
         source.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,16 @@ class ExportShop:
             return export(self.settings, database, ExportRequest(channel, self.folder / name, **request))
         finally:
             database.dispose()
+
+    def lines(self, name: str, delimiter: str = ",") -> list[dict[str, str]]:
+        """Return the rows of an exported CSV or TSV file."""
+        with (self.folder / name).open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file, delimiter=delimiter))
+
+    def held(self, name: str) -> list[tuple[str, str, str, str]]:
+        """Return (sku, what, rule, reason) of all that an export held back."""
+        rows = self.lines(f"{name}.held-back.csv")
+        return [(row["sku"], row["what"], row["rule"], row["reason"]) for row in rows]
 
     def states(self) -> dict[str, tuple[str, int]]:
         """Return state and version of every asset, by its id."""

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from catalog_gen import cli
 from catalog_gen.catalog import publishing
-from catalog_gen.catalog.database import Database
 from catalog_gen.catalog.decisions import Decision, decide
 from catalog_gen.catalog.model import Product
 from catalog_gen.encode import encode_image
@@ -38,23 +35,13 @@ def small(tmp_path: Path, sqlite_template: Path) -> ExportShop:
     return ExportShop(settings_for(f"sqlite:///{file}", tmp_path), tmp_path)
 
 
-def lines(path: Path, delimiter: str = ",") -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file, delimiter=delimiter))
-
-
-def held(shop: ExportShop, name: str) -> list[tuple[str, str, str, str]]:
-    rows = lines(shop.folder / f"{name}.held-back.csv")
-    return [(row["sku"], row["what"], row["rule"], row["reason"]) for row in rows]
-
-
 def test_a_photo_a_restyled_and_a_drawn_picture_go_in_this_order(shop: ExportShop) -> None:
     shop.add(
         Product("1", "Red shoe", "Shoes", {"colour": "Red"}, shop.photo("red shoe.png")), Product("2", "No picture")
     )
     drawn, restyled = shop.draw("1"), shop.restyle("1")
     summary = shop.export("shopify", "p.csv")
-    rows = lines(shop.folder / "p.csv")
+    rows = shop.lines("p.csv")
     assert [row["Image Position"] for row in rows] == ["1", "2", "3"]
     assert rows[0]["Image Src"] == "https://shop.example.com/photos/red%20shoe.png"
     assert re.fullmatch(rf"{CDN}/[0-9a-f]{{2}}/[0-9a-f]{{2}}/[0-9a-f]{{64}}\.jpg", rows[1]["Image Src"])
@@ -98,13 +85,13 @@ def test_a_picture_that_is_missing_damaged_or_unmarked_is_held_back_and_the_rest
     break_file(small, "1", lambda path: path.unlink())
     break_file(small, "2", lambda path: path.write_bytes(path.read_bytes()[:-1]))
     summary = small.export("shopify", "p.csv", publish=True)
-    reasons = {sku: (rule, reason) for sku, what, rule, reason in held(small, "p.csv") if what == "picture"}
+    reasons = {sku: (rule, reason) for sku, what, rule, reason in small.held("p.csv") if what == "picture"}
     assert {sku: rule for sku, (rule, _) in reasons.items()} == {
         "1": "missing", "2": "damaged", "3": "marking", "4": "marking", "5": "damaged",
     }  # fmt: skip
     assert reasons["2"][1].startswith("is damaged: its name promises sha256")
     assert reasons["3"][1] == "its metadata lost the mark of AI media (IPTC DigitalSourceType)"
-    assert [row["Handle"] for row in lines(small.folder / "p.csv")] == ["6"]
+    assert [row["Handle"] for row in small.lines("p.csv")] == ["6"]
     assert (summary.exit_code, summary.published, sum(summary.held.values())) == (3, 1, 10)
 
 
@@ -131,7 +118,7 @@ def test_an_export_that_dies_before_publishing_is_finished_by_the_next(
     with monkeypatch.context() as patch, pytest.raises(TemporaryFailure, match="publishing still fails"):
         patch.setattr(job, "publish", down)
         shop.export("csv", "p.csv", publish=True)
-    assert len(lines(shop.folder / "p.csv")) == 1 and shop.states() == {asset: ("approved", 1)}
+    assert len(shop.lines("p.csv")) == 1 and shop.states() == {asset: ("approved", 1)}
     assert shop.export("csv", "p.csv", publish=True).published == 1
     assert shop.states() == {asset: ("published", 2)}
 
@@ -163,74 +150,7 @@ def test_an_export_of_nothing_leaves_yesterday_s_file(small: ExportShop) -> None
     summary = small.export("shopify", "p.csv")
     assert (small.folder / "p.csv").read_text() == "yesterday's"
     assert (summary.paths, summary.exit_code) == ([], 3)
-    assert [rule for _, _, rule, _ in held(small, "p.csv")] == ["main", "generated"]
-
-
-def attach(shop: ExportShop, rows: list[tuple[str, str, str | None]]) -> Database:
-    """Make a table of the shop's own, and configure it with write-back."""
-    database = shop.database()
-    with database.transaction() as connection:
-        connection.execute(sa.text("CREATE TABLE goods (code TEXT PRIMARY KEY, name TEXT, picture TEXT)"))
-        connection.execute(
-            sa.text("INSERT INTO goods VALUES (:code, :name, :picture)"),
-            [dict(zip(("code", "name", "picture"), row, strict=True)) for row in rows],
-        )
-    columns = {"sku": "code", "title": "name", "image": "picture"}
-    shop.configure(catalog__table="goods", catalog__writeback=True, catalog__columns=columns)
-    return database
-
-
-def goods(database: Database) -> dict[str, str | None]:
-    with database.read() as connection:
-        return {row[0]: row[1] for row in connection.execute(sa.text("SELECT code, picture FROM goods"))}
-
-
-@pytest.fixture
-def goods_shop(shop: ExportShop) -> Any:
-    database = attach(shop, [("1", "Red", None), ("2", "Blue", "https://shop.example.com/2.jpg"), ("3", "Pink", None)])
-    yield shop, database
-    with database.transaction() as connection:
-        connection.execute(sa.text("DROP TABLE goods"))
-    database.dispose()
-
-
-def test_a_write_back_fills_rows_that_lack_an_image_and_no_others(goods_shop: tuple[ExportShop, Database]) -> None:
-    shop, database = goods_shop
-    ids = {sku: shop.draw(sku) for sku in ("1", "2")}
-    first = shop.export("shop", "written.csv", publish=True)
-    written = goods(database)
-    assert re.fullmatch(rf"{CDN}/\w\w/\w\w/\w{{64}}\.webp", written["1"] or "")
-    assert (written["2"], written["3"]) == ("https://shop.example.com/2.jpg", None)
-    assert (first.written, first.published, first.exit_code) == (1, 1, 0)
-    assert {each: state for each, (state, _) in shop.states().items()} == {ids["1"]: "published", ids["2"]: "approved"}
-    before = (shop.folder / "written.csv").read_bytes()
-    again = shop.export("shop", "written.csv", publish=True)
-    assert (again.written, again.published, again.exit_code) == (0, 0, 0)
-    assert goods(database) == written and (shop.folder / "written.csv").read_bytes() == before
-
-
-def test_our_own_picture_in_the_shop_s_row_is_no_photo(goods_shop: tuple[ExportShop, Database]) -> None:
-    shop, _ = goods_shop
-    asset = shop.draw("1")
-    shop.export("shop", "written.csv")
-    shop.configure(export__check_photos=False)
-    shop.export("csv", "p.csv", include_photos=True)
-    rows = [(row["sku"], row["picture"], row["asset"]) for row in lines(shop.folder / "p.csv")]
-    assert rows == [("1", "generated", asset), ("2", "photo", "")]
-
-
-def test_another_picture_of_ours_in_the_shop_s_row_stays(goods_shop: tuple[ExportShop, Database]) -> None:
-    shop, database = goods_shop
-    shop.draw("1")
-    shop.export("shop", "written.csv")
-    written = goods(database)
-    shop.restyle("1")
-    summary = shop.export("shop", "written.csv")
-    assert held(shop, "written.csv")[0][2:] == (
-        "taken",
-        "the shop's row has another picture of ours; clear it there, and export again",
-    )
-    assert goods(database) == written and summary.exit_code == 3
+    assert [rule for _, _, rule, _ in small.held("p.csv")] == ["main", "generated"]
 
 
 def test_an_overlay_is_known_from_the_picture_or_from_its_template(small: ExportShop) -> None:
@@ -243,15 +163,15 @@ def test_an_overlay_is_known_from_the_picture_or_from_its_template(small: Export
     small.restyle("4", style="gone", **old)
     small.configure(export__google={"feed": "supplemental", "min_side": 90})
     small.export("google", "f.tsv")
-    assert [(sku, rule) for sku, _, rule, _ in held(small, "f.tsv")] == [
+    assert [(sku, rule) for sku, _, rule, _ in small.held("f.tsv")] == [
         ("1", "overlay"),
         ("2", "overlay"),
         ("4", "overlay"),
     ]
     small.export("csv", "p.csv")  # where an overlay does no harm
-    overlays = {row["sku"]: row["overlays"] for row in lines(small.folder / "p.csv") if row["style"]}
+    overlays = {row["sku"]: row["overlays"] for row in small.lines("p.csv") if row["style"]}
     assert overlays == {"1": "frame", "2": "text", "3": "", "4": "unknown"}
-    links = {row["id"]: row["additional_image_link"] for row in lines(small.folder / "f.tsv", "\t")}
+    links = {row["id"]: row["additional_image_link"] for row in small.lines("f.tsv", "\t")}
     assert {sku: bool(link) for sku, link in links.items()} == {"1": False, "2": False, "3": True, "4": False}
     small.export("google", "f.xml")
     assert google_tsv((small.folder / "f.tsv").read_bytes(), supplemental=True) == []
@@ -263,7 +183,7 @@ def test_one_style_of_several(small: ExportShop) -> None:
     small.restyle("1", style="winter")
     small.restyle("1", style="summer")
     small.export("csv", "p.csv", styles=("winter",))
-    assert [row["style"] for row in lines(small.folder / "p.csv")] == ["winter"]
+    assert [row["style"] for row in small.lines("p.csv")] == ["winter"]
     with pytest.raises(UsageError, match=r"no approved picture has the style 'wintre'\. Did you mean winter\?"):
         small.export("csv", "p.csv", styles=("wintre",))
 
@@ -272,7 +192,7 @@ def test_photos_without_a_public_address_are_told(small: ExportShop) -> None:
     small.configure(export__photo_url="")
     small.add(Product("1", "Red shoe", image=small.photo("1.png")))
     assert small.export("shopify", "p.csv", include_photos=True).products == 0
-    assert held(small, "p.csv")[1][3] == "has no public address (export.photo_url)"
+    assert small.held("p.csv")[1][3] == "has no public address (export.photo_url)"
 
 
 def test_a_photo_that_cannot_be_read_costs_itself_only(small: ExportShop) -> None:
@@ -280,7 +200,7 @@ def test_a_photo_that_cannot_be_read_costs_itself_only(small: ExportShop) -> Non
     small.add(Product("1", "Red shoe", image="gone.png"))
     small.draw("1")
     assert small.export("shopify", "p.csv").pictures == 1
-    assert [row[:3] for row in held(small, "p.csv")] == [("1", "picture", "missing")]
+    assert [row[:3] for row in small.held("p.csv")] == [("1", "picture", "missing")]
 
 
 def test_pictures_in_a_bucket_are_exported_by_their_public_address(small: ExportShop) -> None:
@@ -290,7 +210,7 @@ def test_pictures_in_a_bucket_are_exported_by_their_public_address(small: Export
         small.configure(storage__url=storage["url"], storage__options=storage["options"])
         small.draw("1")
         small.export("csv", "p.csv")
-    (row,) = lines(small.folder / "p.csv")
+    (row,) = small.lines("p.csv")
     assert row["url"] == row["stored_at"].replace("s3://shop/pictures", CDN)
 
 
@@ -301,12 +221,12 @@ def test_where_skus_and_limit_narrow_an_export(small: ExportShop) -> None:
 
     def exported(**request: Any) -> list[str]:
         small.export("csv", "p.csv", **request)
-        return [row["sku"] for row in lines(small.folder / "p.csv")]
+        return [row["sku"] for row in small.lines("p.csv")]
 
     assert exported(where=(("category", "Boots"),)) == ["0", "2", "4", "6", "8"]
     assert exported(where=(("category", "Boots"),), limit=2) == ["0", "2"]
     assert exported(skus=("7", "3", "none")) == ["3", "7"]
-    assert held(small, "p.csv") == [("none", "product", "unknown", "has no approved picture, or is no row")]
+    assert small.held("p.csv") == [("none", "product", "unknown", "has no approved picture, or is no row")]
 
 
 @pytest.mark.parametrize(
