@@ -12,7 +12,8 @@ from catalog_gen.catalog import queue, runs, tables
 from catalog_gen.catalog.database import Database
 from catalog_gen.catalog.locks import acquire_lock
 from catalog_gen.catalog.model import NewAsset, Outcome, PictureSource, RestylePlan, ScopeRequest
-from catalog_gen.catalog.restyling import RestyleScope, find_sources, live_outputs, plan_restyling
+from catalog_gen.catalog.restyled import read_made_outputs
+from catalog_gen.catalog.restyling import RestyleScope, find_sources, plan_restyling
 
 JOB = "restyle:winter"
 
@@ -55,10 +56,9 @@ def work(database: Database, run_id: str, wanted: RestyleScope) -> list[Outcome]
     source = imported(database)
     claimed = queue.claim(database, source, run_id, JOB, 1_000, 60)
     sources = find_sources(database, source, [row.product for row in claimed], wanted)
-    with database.read() as connection:
-        live = live_outputs(connection, wanted.style, sorted(sources))
+    made = read_made_outputs(database, wanted.style, sorted(sources))
     outcomes = [
-        Outcome(sku, "restyled", assets=restyled(sku, wanted.stale(found, live.get(sku, {})), source_of(found)))
+        Outcome(sku, "restyled", assets=restyled(sku, wanted.stale(found, made.get(sku, {})), source_of(found)))
         for sku, found in sources.items()
     ]
     assert queue.record(database, run_id, JOB, outcomes).lost == []
