@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from catalog_gen.config_export import ExportConfig
 from catalog_gen.config_notify import MetricsConfig, NotifyConfig, hide_secrets
 from catalog_gen.errors import ConfigError
 
@@ -184,6 +185,7 @@ class Settings(Section):
     review: ReviewConfig = ReviewConfig()
     storage: StorageConfig = StorageConfig()
     report: ReportConfig = ReportConfig()
+    export: ExportConfig = ExportConfig()
     job: JobConfig = JobConfig()
     notify: NotifyConfig = NotifyConfig()
     metrics: MetricsConfig = MetricsConfig()

@@ -115,7 +115,7 @@ def find_sources(
     found: dict[str, PictureSource] = {}
     for product in products:
         pictures = ours.get(product.sku, [])
-        written_back = any(picture.uri == product.image for picture in pictures)
+        written_back = any(is_written_back(product.image, picture) for picture in pictures)
         if scope.include_photos and product.image and not written_back:
             sha256 = hashes.get(product.sku)
             key = _key(scope, product, scope.photo_key(product.image, sha256))
@@ -126,6 +126,14 @@ def find_sources(
                 key = _key(scope, product, picture.sha256)
                 found[product.sku] = PictureSource(product.sku, picture.uri, key, picture, picture.sha256)
     return found
+
+
+def is_written_back(image: str | None, picture: Asset) -> bool:
+    """Return whether a row's image is this very picture, written back to the shop under whichever address.
+
+    A stored picture's name is the hash of its bytes, so the name alone tells.
+    """
+    return bool(image) and str(image).partition("?")[0].rpartition("/")[2] == picture.uri.rpartition("/")[2]
 
 
 def _key(scope: RestyleScope, product: Product, source_key: str) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from catalog_gen import __version__
-from catalog_gen.cli import catalogue, evaluation, jobs, ledger, notify, report, restyling, review, training
+from catalog_gen.cli import catalogue, evaluation, export, jobs, ledger, notify, report, restyling, review, training
 from catalog_gen.errors import EXIT_OK, CatalogGenError, InternalError, UsageError
 
 app = typer.Typer(
@@ -45,6 +45,7 @@ app.command()(ledger.sheet)
 app.command()(notify.notify)
 app.command()(report.report)
 app.command()(report.show)
+app.command()(export.export)
 app.command()(evaluation.evaluate)
 app.command()(jobs.demo)
 db_app.command("upgrade")(catalogue.db_upgrade)

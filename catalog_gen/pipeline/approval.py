@@ -13,7 +13,9 @@ from catalog_gen.catalog.model import APPROVED_STATES, NO_WISH
 from catalog_gen.catalog.runs import user_name
 from catalog_gen.catalog.source import open_source
 from catalog_gen.config import Settings
+from catalog_gen.pipeline.export_addresses import Addresses
 from catalog_gen.pipeline.retry import Retry
+from catalog_gen.storage import open_storage
 
 
 @dataclass(frozen=True)
@@ -95,15 +97,19 @@ def undo_decision(settings: Settings, database: Database, decision_id: str | Non
 
 def write_back(settings: Settings, database: Database, decided: Sequence[Decided]) -> list[str]:
     """Write the URLs of the generated pictures among these that are approved to the shop's table, if the configuration
-    asks for that; return the skus of the rows that lacked an image and have one now.
+    asks for that: the public ones, where `export.public_url` is set. Return the skus of the rows that lacked an image
+    and have one now.
     """
     if not settings.catalog.writeback:
         return []
     assets = [one.asset for one in decided if one.decision.action == "approve" and one.asset is not None]
     approved = [asset for asset in assets if asset.live and asset.state in APPROVED_STATES]
     source = open_source(settings, database)
+    addresses = Addresses(settings, open_storage(settings.storage.url, settings.storage.options))
     try:
         generated = [asset for asset in approved if asset.kind == "generated"]
-        return [asset.sku for asset in generated if source.write_image(asset.sku, asset.uri)]
+        return [
+            asset.sku for asset in generated if source.write_image(asset.sku, addresses.picture(asset.uri) or asset.uri)
+        ]
     finally:
         source.close()

@@ -253,6 +253,7 @@ class RestyleStages(JobStages):
                 "source": "asset" if origin else "photo",
                 "source_sha256": work.source_sha256,
                 "source_uri": work.source.uri,
+                "overlays": list(self.parts.template.config.overlays_on(target.output.name)),
                 "software": __version__,
             },
             source_asset_id=origin.id if origin else None,

@@ -218,6 +218,16 @@ class TemplateConfig(Section):
     limits: Limits = Limits()
     output: Annotated[tuple[Output, ...], Field(min_length=1)]
 
+    def overlays_on(self, output: str) -> tuple[str, ...]:
+        """Return what is laid over the output of that name: "text", "logo", "frame"; what cannot be seen is nothing."""
+        aspects = {each.name: each.aspect for each in self.output}
+        here = {"text": self.text, "logo": (self.logo,), "frame": (self.frame,)}
+        shown = {
+            kind: any(part and part.is_on(output) and part.at(aspects.get(output, "")).opacity > 0 for part in parts)
+            for kind, parts in here.items()
+        }
+        return tuple(kind for kind, is_shown in shown.items() if is_shown)
+
     def colour(self, name: str) -> str:
         """Return `#rrggbb` of a colour, looked up where it is one of the palette's."""
         return self.palette.colours[int(name.removeprefix("palette.")) - 1] if name.startswith("palette.") else name

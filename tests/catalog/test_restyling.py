@@ -74,6 +74,17 @@ def test_the_photo_comes_first_unless_it_is_our_own_picture_written_back(databas
     assert found["ours"].asset is not None and found["ours"].key == "f00d"
 
 
+def test_our_own_picture_is_known_under_its_public_address(database: Database) -> None:
+    name = "f00d" * 16 + ".webp"
+    images = {"ours": f"https://cdn.example.com/{name}?v=2", "other": f"https://cdn.example.com/other-{name}"}
+    insert_products(database, [Product(sku, "t", image=image) for sku, image in images.items()])
+    for sku in images:
+        add_pictures(database, [sku], uri=f"file:///pictures/{name}")
+    source = imported(database)
+    found = find_sources(database, source, list(source.fetch(list(images)).values()), scope(include_photos=True))
+    assert {sku: each.asset is not None for sku, each in found.items()} == {"ours": True, "other": False}
+
+
 def test_the_same_again_is_nothing_and_a_changed_output_redoes_only_that(database: Database) -> None:
     approved(database, 3)
     first = run_once(database, scope())

@@ -33,6 +33,7 @@ DOCUMENTS = [
     "docs/evaluation.md",
     "docs/restyling.md",
     "docs/telling.md",
+    "docs/exports.md",
 ]
 
 

@@ -76,7 +76,7 @@ class Template:
             SimpleNamespace(name=name, width=width, height=height, format="png", quality=90)
             for name, (width, height) in sizes.items()
         ]
-        self.config = SimpleNamespace(output=outputs, knobs=knobs)
+        self.config = SimpleNamespace(output=outputs, knobs=knobs, overlays_on=lambda output: ("frame",))
 
     def output_hash(self, output: Any) -> str:
         return f"{output.name}-{getattr(self.knobs, output.name)}"

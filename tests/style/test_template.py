@@ -64,6 +64,13 @@ def test_an_override_changes_only_what_it_names(tmp_path: Path) -> None:
     assert (placement.at("16:9").x, placement.at("16:9").ground, placement.at("1:1").x) == (0.3, 0.8, 0.5)
 
 
+def test_overlays_are_told_by_the_output_that_shows_them(tmp_path: Path) -> None:
+    text = '[[text]]\ntext = "Sale"\noutputs = ["wide"]\n[frame]\nopacity = 0.5\n[frame."16:9"]\nopacity = 0\n'
+    config = load_template(str(write_template(tmp_path / "t", PLAIN + text))).config
+    assert config.overlays_on("square") == ("frame",)
+    assert config.overlays_on("wide") == ("text",)  # a frame that nobody sees there is none
+
+
 def test_a_mistake_in_an_override_is_told_there(tmp_path: Path) -> None:
     found = problems(write_template(tmp_path / "bad", PLAIN + '[placement."16:9"]\nground = 2\n'))
     assert found == {'placement."16:9".ground': "should be less than or equal to 1 (it is 2)"}
