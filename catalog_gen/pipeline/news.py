@@ -21,14 +21,14 @@ from catalog_gen.config import Settings
 from catalog_gen.errors import CatalogGenError, InternalError, UsageError
 from catalog_gen.notify.mail import Attachment
 from catalog_gen.notify.news import NOT_STARTED, News
-from catalog_gen.pipeline.sheet import write_run_sheet
+from catalog_gen.pipeline.report import write_night
 from catalog_gen.pipeline.summary import RunSummary
 
 FILL = "fill-missing"  # the name in `fill_missing`, which is too heavy to import for it
 REASONS = 5  # the most frequent ones, told
 REASON_LENGTH = 160
 INTERRUPTED = 130  # 128 + SIGINT, before the job listens to signals
-SHEET_PICTURES = 500
+MAIL_PICTURES = 300  # of an attached report: a mailbox takes less than a bucket
 
 
 @dataclass(frozen=True)
@@ -134,10 +134,12 @@ def failure_reasons(settings: Settings, run_id: str) -> tuple[tuple[str, int], .
 
 
 def report_of(settings: Settings, run_id: str) -> Attachment:
-    """Return the run's report as one HTML file."""
+    """Return the run's report as one HTML file, with fewer pictures than the one in the folder of reports."""
+    sample = min(settings.report.sample, MAIL_PICTURES)
+    settings = settings.model_copy(update={"report": settings.report.model_copy(update={"sample": sample})})
     with _opened(settings) as database, tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"catalog-gen-{run_id}.html"
-        write_run_sheet(settings, database, run_id, file, SHEET_PICTURES)
+        write_night(settings, database, run_id=run_id, out=file)
         return Attachment(file.name, file.read_bytes())
 
 
