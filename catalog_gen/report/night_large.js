@@ -31,11 +31,11 @@ const showLarge = (place) => {
   const given = decisions.get(picture.id);
   const source = imageOf(picture.image);
   const after = byId("after");
-  after.hidden = !source;
+  byId("pair").hidden = !source;
   byId("broken").hidden = Boolean(source);
   if (source) {
-    after.onload = () => {  // small pictures are not blown up into fog
-      for (const image of [after, byId("before")]) image.style.maxWidth = image.style.maxHeight = `${Math.max(384, after.naturalWidth * 3)}px`;
+    after.onload = () => {  // a small drawing is not blown up into fog
+      byId("pair").style.maxWidth = byId("pair").style.maxHeight = picture.kind === "generated" ? `${Math.max(384, after.naturalWidth * 3)}px` : "none";
     };
     after.src = source;
     after.alt = picture.words || picture.title;
