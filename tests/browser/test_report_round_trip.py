@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from browser.report_fixtures import opened, report_browser
+from browser.report_fixtures import opened
 from catalog_gen.catalog.audit import audit
 from catalog_gen.catalog.database import Database
 from catalog_gen.catalog.decision_model import Decision
@@ -18,11 +18,9 @@ from catalog_gen.catalog.wishes import pending_wishes
 from catalog_gen.cli import run
 from integration.night_shop import NightShop
 
-__all__ = ["report_browser"]  # a fixture
-
 
 def test_decisions_of_the_file_reach_the_database(
-    report_browser: Browser,
+    browser: Browser,
     database: Database,
     database_url: str,
     tmp_path: Path,
@@ -35,7 +33,7 @@ def test_decisions_of_the_file_reach_the_database(
     page_file = tmp_path / "night.html"
     assert run(["report", "--out", str(page_file), *shop.flags]) == 0
 
-    with opened(report_browser, page_file.as_uri()) as window:
+    with opened(browser, page_file.as_uri()) as window:
         page = window.page
         page.locator("#order").select_option(label="By sku")
         page.locator(".card .open").first.focus()
@@ -85,7 +83,7 @@ def test_decisions_of_the_file_reach_the_database(
 
     # The report written anew takes what was decided for done: the browser's old decisions are out of date.
     assert run(["report", "--out", str(page_file), *shop.flags]) == 0
-    with opened(report_browser, page_file.as_uri()) as window:
+    with opened(browser, page_file.as_uri()) as window:
         states = dict(zip(window.skus(), window.page.locator(".card .text .state").all_inner_texts(), strict=True))
         assert states == {
             "s0": "approved", "s1": "rejected", "s2": "rejected", "s3": "rejected", "s4": "draft", "s5": "draft"
