@@ -262,9 +262,11 @@ def test_the_large_view_says_everything_and_leads_to_the_nearest(browser: Browse
         for words in ("for review", "a thing number 5", "near-duplicate of SKU-0006", "0.201", "9223372036854775802",
                       "gan-64 d0ed8f12", "the job found the two too alike"):  # fmt: skip
             assert words in told
-        expect(page.locator(".near img")).to_be_visible()
+        expect(page.locator("#twin img")).to_be_visible()
+        expect(page.locator("#twin figcaption")).to_have_text("near-duplicate: SKU-0006")
         page.locator(".near button").click()
         expect(page.locator("#facts .caption")).to_have_text("a thing number 6")
+        expect(page.locator("#twin")).to_be_hidden()
         page.keyboard.press("a")
         page.keyboard.press("Escape")
         expect(page.locator(".card.approve .sku")).to_have_text("SKU-0006")
