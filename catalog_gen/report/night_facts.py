@@ -154,7 +154,7 @@ def headline(facts: Mapping[str, Any]) -> str:
     names = {"failed": "failed", "skipped": "skipped", "unfinished": "not reached"}
     rest = [f"{counts[name]:,} {words}" for name, words in names.items() if counts[name]]
     if counts["elsewhere"]:
-        rest.append(f"{counts['elsewhere']:,} got a picture elsewhere meanwhile")
+        rest.append(f"{counts['elsewhere']:,} settled elsewhere meanwhile")
     return ", ".join(parts) + (f"; {', '.join(rest)}." if rest else "; none failed.")
 
 

@@ -18,7 +18,7 @@ OUTCOME_WORDS = {
     "needs_review": "for review",
     "failed": "failed",
     "skipped": "skipped",
-    "elsewhere": "made elsewhere",
+    "elsewhere": "settled elsewhere",
     "unfinished": "not reached",
 }
 

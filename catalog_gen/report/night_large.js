@@ -8,6 +8,7 @@ const setCut = () => {
   cut.setAttribute("aria-valuetext", `${cut.value} % before, ${100 - cut.value} % after`);
 };
 const line = (label, ...inside) => [make("dt", "", label), make("dd", "", ...inside)];
+const isTwin = (picture) => picture.near?.[1] === "duplicate" && !picture.before && Boolean(imageOf(picture.near[4]));
 const nearest = (picture) => {
   if (!picture.near) return [];
   const [sku, by, bits, id, key] = picture.near;
@@ -15,7 +16,7 @@ const nearest = (picture) => {
     ? "the job found the two too alike"
     : `the most alike in shape of this run's pictures, ${bits} of 64 bits differ`;
   const box = make("div", "near");
-  if (imageOf(key)) box.append(pictureOf(key, `Picture of ${sku}`));
+  if (imageOf(key) && !isTwin(picture)) box.append(pictureOf(key, `Picture of ${sku}`));
   const name = placeOf.has(id) ? make("button", "link", isolated(sku)) : isolated(sku);
   if (placeOf.has(id)) {
     name.type = "button";
@@ -31,16 +32,24 @@ const showLarge = (place) => {
   const given = decisions.get(picture.id);
   const source = imageOf(picture.image);
   const after = byId("after");
-  after.hidden = !source;
+  byId("pair").hidden = !source;
   byId("broken").hidden = Boolean(source);
   if (source) {
-    after.onload = () => {  // small pictures are not blown up into fog
-      for (const image of [after, byId("before")]) image.style.maxWidth = image.style.maxHeight = `${Math.max(384, after.naturalWidth * 3)}px`;
+    after.onload = () => {  // a small drawing is not blown up into fog
+      byId("pair").style.maxWidth = byId("pair").style.maxHeight = picture.kind === "generated" ? `${Math.max(384, after.naturalWidth * 3)}px` : "none";
     };
     after.src = source;
     after.alt = picture.words || picture.title;
   }
   else byId("broken").textContent = `No picture: ${troubleOf(picture.image)}`;
+  const twin = isTwin(picture) && source;
+  byId("stage").classList.toggle("two", Boolean(twin));
+  byId("twin").hidden = !twin;
+  if (twin) {  // the two that the job found too alike, side by side
+    byId("twin").querySelector("img").src = imageOf(picture.near[4]);
+    byId("twin").querySelector("img").alt = `Picture of ${picture.near[0]}`;
+    byId("twin").querySelector("figcaption").replaceChildren("near-duplicate: ", isolated(picture.near[0]));
+  }
   const before = picture.before && source ? imageOf(picture.before[0]) : "";
   for (const id of ["before", "cut", "line", "cut-before", "cut-after"]) byId(id).hidden = !before;
   if (before) {

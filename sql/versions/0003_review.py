@@ -60,11 +60,10 @@ def fill_in():
     )
     op.execute(f"UPDATE cg_asset SET reason_kind = {KIND}")
     # As they were judged: 0 for a similarity of 1, one half at the threshold, 1 at -1; see quality/doubt.py.
-    op.execute(f"UPDATE cg_asset SET doubt = {similarity} WHERE kind = 'generated' AND {similarity} BETWEEN -1 AND 1")
     judged = f"(SELECT {threshold} FROM cg_run WHERE cg_run.id = cg_asset.run_id)"
     op.execute(
-        f"UPDATE cg_asset SET doubt = CASE WHEN doubt >= {judged} THEN (1 - doubt) / (2 * (1 - {judged}))"
-        f" ELSE 0.5 + ({judged} - doubt) / (2 * ({judged} + 1)) END"
+        f"UPDATE cg_asset SET doubt = CASE WHEN {similarity} >= {judged} THEN (1 - {similarity}) / (2 * (1 - {judged}))"
+        f" ELSE 0.5 + ({judged} - {similarity}) / (2 * ({judged} + 1)) END"
         f" WHERE kind = 'generated' AND {similarity} BETWEEN -1 AND 1 AND {judged} > -1 AND {judged} < 1"
     )
     op.execute("UPDATE cg_asset SET doubt = (1 + doubt) / 2 WHERE kind = 'generated' AND reason LIKE '%near-dup%'")

@@ -10,11 +10,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
-from browser.report_fixtures import Opened, opened, report_browser
+from browser.report_fixtures import Opened, opened
 from catalog_gen.report.night_rows import Picture
 from report.night_fixtures import picture, restyled, write_page
-
-__all__ = ["report_browser"]  # a fixture
 
 HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>\u202e&amp; \"'"
 
@@ -35,9 +33,9 @@ def saved(window: Opened, name: str = "") -> dict[str, object]:
     return document
 
 
-def test_two_hundred_pictures_are_decided_by_keyboard_alone(report_browser: Browser, tmp_path: Path) -> None:
+def test_two_hundred_pictures_are_decided_by_keyboard_alone(browser: Browser, tmp_path: Path) -> None:
     night = pictures(210)
-    with opened(report_browser, write_page(tmp_path / "n.html", night).as_uri()) as window:
+    with opened(browser, write_page(tmp_path / "n.html", night).as_uri()) as window:
         page = window.page
         page.locator("#grouped").uncheck()
         page.locator("#order").select_option(label="By sku")
@@ -78,9 +76,9 @@ def test_two_hundred_pictures_are_decided_by_keyboard_alone(report_browser: Brow
         assert (given["action"], given["reason"], given["words"], given["candidates"]) == expected
 
 
-def test_decisions_outlive_the_page_and_can_be_undone(report_browser: Browser, tmp_path: Path) -> None:
+def test_decisions_outlive_the_page_and_can_be_undone(browser: Browser, tmp_path: Path) -> None:
     address = write_page(tmp_path / "n.html", pictures(12)).as_uri()
-    with opened(report_browser, address) as window:
+    with opened(browser, address) as window:
         page = window.page
         page.locator(".card .yes").nth(0).click()
         page.locator(".card .yes").nth(1).click()
@@ -111,8 +109,8 @@ def test_decisions_outlive_the_page_and_can_be_undone(report_browser: Browser, t
         assert not window.errors
 
 
-def test_a_key_decides_on_nothing_unseen(report_browser: Browser, tmp_path: Path) -> None:
-    with opened(report_browser, write_page(tmp_path / "n.html", pictures(12)).as_uri()) as window:
+def test_a_key_decides_on_nothing_unseen(browser: Browser, tmp_path: Path) -> None:
+    with opened(browser, write_page(tmp_path / "n.html", pictures(12)).as_uri()) as window:
         window.page.evaluate("scrollTo(0, 0)")
         window.page.keyboard.press("a")
         assert window.tally() == "Nothing decided yet."  # but the picture that it would be about is there now
@@ -121,8 +119,8 @@ def test_a_key_decides_on_nothing_unseen(report_browser: Browser, tmp_path: Path
         assert window.tally() == "1 approved"
 
 
-def test_a_rejection_needs_a_reason(report_browser: Browser, tmp_path: Path) -> None:
-    with opened(report_browser, write_page(tmp_path / "n.html", pictures(3)).as_uri()) as window:
+def test_a_rejection_needs_a_reason(browser: Browser, tmp_path: Path) -> None:
+    with opened(browser, write_page(tmp_path / "n.html", pictures(3)).as_uri()) as window:
         window.page.locator(".card .no").first.click()
         window.page.locator("#why button.main").click()
         assert window.tally() == "Nothing decided yet."
@@ -131,8 +129,8 @@ def test_a_rejection_needs_a_reason(report_browser: Browser, tmp_path: Path) -> 
         assert window.tally() == "Nothing decided yet."
 
 
-def test_a_download_needs_a_name(report_browser: Browser, tmp_path: Path) -> None:
-    with opened(report_browser, write_page(tmp_path / "n.html", pictures(3)).as_uri()) as window:
+def test_a_download_needs_a_name(browser: Browser, tmp_path: Path) -> None:
+    with opened(browser, write_page(tmp_path / "n.html", pictures(3)).as_uri()) as window:
         window.page.locator(".card .yes").first.click()
         window.page.locator("#download").click()
         window.page.locator("#reviewer").fill("   ")
@@ -142,14 +140,14 @@ def test_a_download_needs_a_name(report_browser: Browser, tmp_path: Path) -> Non
         assert saved(window, "Grace")["reviewer"] == "Grace"
 
 
-def test_where_nothing_may_be_kept_it_still_works(report_browser: Browser, tmp_path: Path) -> None:
+def test_where_nothing_may_be_kept_it_still_works(browser: Browser, tmp_path: Path) -> None:
     """As a mail program or a bucket's preview shows it: in a frame without an origin, whose storage is denied."""
     page_file = write_page(tmp_path / "n.html", pictures(6))
     frame = (
         f'<iframe sandbox="allow-scripts allow-downloads allow-modals" src="{page_file.name}" width=1200 height=700>'
     )
     (tmp_path / "mail.html").write_text(f"<!doctype html><title>m</title>{frame}</iframe>", encoding="utf-8")
-    with opened(report_browser, (tmp_path / "mail.html").as_uri()) as window:
+    with opened(browser, (tmp_path / "mail.html").as_uri()) as window:
         inside = window.page.frame_locator("iframe")
         inside.locator("#pictures").evaluate("(title) => title.scrollIntoView()")
         inside.locator(".card .yes").first.click()
@@ -162,13 +160,13 @@ def test_where_nothing_may_be_kept_it_still_works(report_browser: Browser, tmp_p
         assert not window.errors
 
 
-def test_hostile_words_are_words(report_browser: Browser, tmp_path: Path) -> None:
+def test_hostile_words_are_words(browser: Browser, tmp_path: Path) -> None:
     night = [
         picture(0, title=HOSTILE, prompt=HOSTILE, category=HOSTILE, reason=HOSTILE, sku=HOSTILE, style=HOSTILE),
         picture(1, prompt="x" * 5000, category="=HYPERLINK(1)", sku="<b>1</b>"),
     ]
     address = write_page(tmp_path / "n.html", night, reasons=[HOSTILE]).as_uri()
-    with opened(report_browser, address) as window:
+    with opened(browser, address) as window:
         page = window.page
         expect(page.locator(".card")).to_have_count(2)
         page.locator(".card .open").first.click()
@@ -185,9 +183,9 @@ def test_hostile_words_are_words(report_browser: Browser, tmp_path: Path) -> Non
         assert window.requests == [address]  # nothing was fetched, and nothing was sent
 
 
-def test_filters_and_orders(report_browser: Browser, tmp_path: Path) -> None:
+def test_filters_and_orders(browser: Browser, tmp_path: Path) -> None:
     """Thirty pictures: six for review (0, 5, ... 25), ten a category, scores from 0.2000 to 0.2029."""
-    with opened(report_browser, write_page(tmp_path / "n.html", pictures(30)).as_uri()) as window:
+    with opened(browser, write_page(tmp_path / "n.html", pictures(30)).as_uri()) as window:
         page = window.page
         page.set_viewport_size({"width": 1280, "height": 3000})
         assert window.shown() == "30 pictures"
@@ -226,9 +224,9 @@ def test_filters_and_orders(report_browser: Browser, tmp_path: Path) -> None:
         assert not window.errors
 
 
-def test_only_cards_in_view_exist_and_every_one_can_be_reached(report_browser: Browser, tmp_path: Path) -> None:
+def test_only_cards_in_view_exist_and_every_one_can_be_reached(browser: Browser, tmp_path: Path) -> None:
     page_file = write_page(tmp_path / "n.html", pictures(500), total=12_345)
-    with opened(report_browser, page_file.as_uri()) as window:
+    with opened(browser, page_file.as_uri()) as window:
         page = window.page
         expect(page.locator(".sampled").first).to_contain_text("500 of 12,345 pictures (4.1 %)")
         page.locator("#grouped").uncheck()
@@ -256,25 +254,27 @@ def test_only_cards_in_view_exist_and_every_one_can_be_reached(report_browser: B
         assert not window.errors
 
 
-def test_the_large_view_says_everything_and_leads_to_the_nearest(report_browser: Browser, tmp_path: Path) -> None:
-    with opened(report_browser, write_page(tmp_path / "n.html", pictures(7)).as_uri()) as window:
+def test_the_large_view_says_everything_and_leads_to_the_nearest(browser: Browser, tmp_path: Path) -> None:
+    with opened(browser, write_page(tmp_path / "n.html", pictures(7)).as_uri()) as window:
         page = window.page
         page.locator(".card", has_text="SKU-0005").locator(".open").click()
         told = page.locator("#facts").inner_text()
         for words in ("for review", "a thing number 5", "near-duplicate of SKU-0006", "0.201", "9223372036854775802",
                       "gan-64 d0ed8f12", "the job found the two too alike"):  # fmt: skip
             assert words in told
-        expect(page.locator(".near img")).to_be_visible()
+        expect(page.locator("#twin img")).to_be_visible()
+        expect(page.locator("#twin figcaption")).to_have_text("near-duplicate: SKU-0006")
         page.locator(".near button").click()
         expect(page.locator("#facts .caption")).to_have_text("a thing number 6")
+        expect(page.locator("#twin")).to_be_hidden()
         page.keyboard.press("a")
         page.keyboard.press("Escape")
         expect(page.locator(".card.approve .sku")).to_have_text("SKU-0006")
         assert not window.errors
 
 
-def test_before_and_after_under_a_slider(report_browser: Browser, tmp_path: Path) -> None:
-    with opened(report_browser, write_page(tmp_path / "n.html", [restyled(1), restyled(2)]).as_uri()) as window:
+def test_before_and_after_under_a_slider(browser: Browser, tmp_path: Path) -> None:
+    with opened(browser, write_page(tmp_path / "n.html", [restyled(1), restyled(2)]).as_uri()) as window:
         page = window.page
         page.locator(".card .open").first.click()
         first = page.locator("#facts .caption").inner_text()
@@ -292,11 +292,11 @@ def test_before_and_after_under_a_slider(report_browser: Browser, tmp_path: Path
         assert not window.errors
 
 
-def test_what_cannot_be_shown_says_why(report_browser: Browser, tmp_path: Path) -> None:
+def test_what_cannot_be_shown_says_why(browser: Browser, tmp_path: Path) -> None:
     night = [picture(1), picture(2, live=False, state="rejected"), picture(3, live=False)]
     key = night[0].sha256[:20]
     address = write_page(tmp_path / "n.html", night, broken={key: "!is missing"}).as_uri()
-    with opened(report_browser, address) as window:
+    with opened(browser, address) as window:
         page = window.page
         expect(page.locator("#unreadable")).to_contain_text("One of these pictures cannot be shown")
         expect(page.locator(".card", has_text="SKU-0001").locator(".open")).to_contain_text("No picture: is missing")
@@ -311,10 +311,10 @@ def test_what_cannot_be_shown_says_why(report_browser: Browser, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_is_accessible(report_browser: Browser, tmp_path: Path, scheme: str) -> None:
+def test_it_is_accessible(browser: Browser, tmp_path: Path, scheme: str) -> None:
     night = [*pictures(20), restyled(21), picture(22, state="approved"), picture(23, state="rejected", live=False)]
     address = write_page(tmp_path / "n.html", night).as_uri()
-    with opened(report_browser, address, color_scheme=scheme, bypass_csp=True) as window:  # axe is a script of its own
+    with opened(browser, address, color_scheme=scheme, bypass_csp=True) as window:  # axe is a script of its own
         page = window.page
         found = serious(page)
         page.locator(".card .yes").first.click()
@@ -340,10 +340,10 @@ def serious(page: object) -> list[str]:
     ]
 
 
-def test_it_fits_a_phone(report_browser: Browser, tmp_path: Path) -> None:
+def test_it_fits_a_phone(browser: Browser, tmp_path: Path) -> None:
     address = write_page(tmp_path / "n.html", pictures(12)).as_uri()
     phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-    with opened(report_browser, address, **phone) as window:
+    with opened(browser, address, **phone) as window:
         page = window.page
         assert page.evaluate("document.documentElement.scrollWidth") == 390
         page.locator(".card .open").first.tap()
@@ -357,8 +357,8 @@ def test_it_fits_a_phone(report_browser: Browser, tmp_path: Path) -> None:
         assert not window.errors
 
 
-def test_the_figures_need_no_script(report_browser: Browser, tmp_path: Path) -> None:
+def test_the_figures_need_no_script(browser: Browser, tmp_path: Path) -> None:
     address = write_page(tmp_path / "n.html", pictures(12)).as_uri()
-    with opened(report_browser, address, java_script_enabled=False) as window:
+    with opened(browser, address, java_script_enabled=False) as window:
         expect(window.page.locator(".headline")).to_contain_text("13 rows asked for, 12 made: 9 drafts")
         expect(window.page.locator("details.rows")).to_contain_text("storing: the disk is full")

@@ -274,3 +274,31 @@ def test_the_audit_is_newest_first_and_pages(database: Database) -> None:
     )
     assert (row.reviewer, row.source, row.undone_by, row.undoes) == ("ann", "desk", None, None)
     assert imported(database).fetch([row.sku])[row.sku].title == "Title 2"
+
+
+def test_a_restyled_picture_whose_place_was_taken_stays_away(database: Database) -> None:
+    """The source comes back; in one of the outputs, a picture made from a photo stands by then."""
+    approved(database, 1)
+    run_once(database, scope())
+    source = assets.assets_of(database, SKU)[0]
+    reject(database, source.id)
+    add_pictures(database, [SKU], kind="restyled", style="winter", variant="square")
+    [photo] = assets.live_assets(database, SKU, "restyled", "winter")
+    result = undo(database, reviewer="ann", source="desk")
+    assert result.told == f"{SKU}: approved again, with 1 restyled from it; 1 changed since and stay as they are"
+    now = assets.live_assets(database, SKU, "restyled", "winter")
+    assert now[0] == photo and [one.variant for one in now] == ["square", "wide"]
+    decided(database, photo.id, "reject", version=1, by="bob")
+    [row] = audit(database, asset_id=source.id, limit=1)
+    assert [one["version"] for one in row.details["with"]] == [3]
+
+
+def test_deciding_on_what_went_with_its_source_says_so(database: Database) -> None:
+    approved(database, 1)
+    run_once(database, scope())
+    source, square, wide = assets.assets_of(database, SKU)
+    reject(database, source.id)
+    for picture, action in ((square, "reject"), (wide, "again")):
+        result = decided(database, picture.id, action, version=1)
+        assert (result.result, result.told) == ("already", f"{SKU}: rejected already, with its source")
+    assert decided(database, wide.id, "approve", version=1).result == "changed"

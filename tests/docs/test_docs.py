@@ -34,6 +34,7 @@ DOCUMENTS = [
     "docs/restyling.md",
     "docs/telling.md",
     "docs/exports.md",
+    "docs/reporting.md",
 ]
 
 

@@ -135,6 +135,8 @@ def test_before_and_after_of_restyled_pictures(nights: NightShop, tmp_path: Path
     nights.add(*products(2))
     drawn = nights.asset("s0")
     nights.night([Outcome("s0", "generated", asset=drawn)])
+    approval = Decision("a" * 32, drawn.id, "approve")
+    assert decide(nights.database, [approval], reviewer="Ada", source="desk")[0].result == "done"
     look: dict[str, Any] = {
         "kind": "restyled",
         "style": "winter",
