@@ -21,6 +21,7 @@ _FIRST_REACH = 0.06  # how far from the commonest colour of the border the first
 _REACH = 0.012  # how far from the model ground may lie at least: three grey levels, what JPEG leaves
 _FITS = 4
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as JPEG does
+EDGE = 6 / 255  # what lies on both sides of an edge differs by more than JPEG's noise on plain ground
 _QUANTUM = 0.0012  # the noise of a ground that has none: a third of a grey level
 
 
@@ -77,6 +78,18 @@ def estimate_ground(rgb: Floats) -> Ground:
 def largest(colours: Floats) -> Floats:
     """Return (...): the largest channel of (..., 3), several times as fast as numpy's maximum over a short axis."""
     found: Floats = np.maximum(np.maximum(colours[..., 0], colours[..., 1]), colours[..., 2])
+    return found
+
+
+def edge_contrast(rgb: Floats) -> Floats:
+    """Return (H, W): the difference of the extremes among a pixel of (H, W, 3) and its eight neighbours.
+
+    In lightness, or half of that in any channel, which JPEG smears.
+    """
+    lightness = rgb @ LUMA
+    contrast = ndimage.maximum_filter(lightness, 3) - ndimage.minimum_filter(lightness, 3)
+    channels = [ndimage.maximum_filter(plane, 3) - ndimage.minimum_filter(plane, 3) for plane in np.moveaxis(rgb, 2, 0)]
+    found: Floats = np.maximum(contrast, 0.5 * np.max(channels, axis=0))
     return found
 
 

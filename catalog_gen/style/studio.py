@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from catalog_gen.style.cast import SMALL, cast_shadow, without_scraps
 from catalog_gen.style.ground import Floats, Ground, Mask, joined_to_border, largest
-from catalog_gen.style.parts import without_odd
+from catalog_gen.style.parts import maximum, without_odd
 
 SIDE = 224
 
@@ -36,8 +37,6 @@ _DEEP = 0.4  # this far from the ground, next to it, is neither white metal nor 
 _OPENING = (60, 0.9, 1.7 / 255)  # px, of its rim that is deep, and how level: the ground seen between legs, past an arm
 _FILLED = 0.28  # of its box: openings are; those between arm and body slant, and are thin
 _SLIT = 10  # px: lower and twice as wide is a white stripe of cloth
-_SMALL = 0.12  # of the picture: jewellery and shoes, that throw shadows to any side
-_DARK = 0.05  # a shadow is at least this dark somewhere
 _SPECK = 0.08  # a part that is nowhere further from the ground is noise
 _SCRAP = 0.005  # of the largest part's size: a smaller one by itself is none of the product
 _CROSS = ndimage.generate_binary_structure(2, 1)
@@ -62,8 +61,8 @@ def product_mask(rgb: Floats, ground: Ground) -> Mask:
     product = tight.product & ~open_part
     mask = product | _broad(wide.product & ~product & ~_doubly(tight.holes, wide.product) & ~open_part, product)
     outside = joined_to_border(~mask)
-    shadow = _shadow(mask, outside, rgb, ground, distance)
-    return without_odd(_without_specks(_without_scraps(mask & ~shadow, shadow), distance), _SCRAP)
+    shadow = cast_shadow(mask, outside, rgb, ground, distance)
+    return without_odd(_without_specks(without_scraps(mask & ~shadow, shadow), distance), _SCRAP)
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,7 @@ def _true_ground(like_ground: Mask, apart: Floats, noise: float) -> tuple[Mask, 
     deep = ndimage.sum_labels(nearby > _DEEP, rim, index) / edge
     opening = (size >= _OPENING[0]) & (deep >= _OPENING[1]) & (level <= _OPENING[2])
     opening = _few_alike(_shapely(opening, labels, size), size)
-    if like_ground.mean() < 1 - _SMALL:
+    if like_ground.mean() < 1 - SMALL:
         hole = _shapely(hole, labels, size)
         if (hole & (size <= _PANEL)).sum() > _PATTERN:
             hole &= size > _PANEL
@@ -180,46 +179,10 @@ def _middle_level(labels: npt.NDArray[np.int32], count: int, apart: Floats) -> n
     """
     index = np.arange(1, count + 1)
     depth = ndimage.distance_transform_edt(labels > 0)
-    deepest = np.concatenate([[0.0], _maximum(depth, labels, count)])
+    deepest = np.concatenate([[0.0], maximum(depth, labels, count)])
     middle = labels * (depth >= 0.5 * deepest[labels])
     level = np.max([np.abs(ndimage.mean(apart[..., channel], middle, index)) for channel in range(3)], axis=0)
     return np.asarray(level - _EXACT * (1 + 16 / deepest[1:] ** 1.5))
-
-
-def _shadow(mask: Mask, outside: Mask, rgb: Floats, ground: Ground, distance: Floats) -> Mask:
-    """Return the pixels of `mask` that are a cast shadow or a reflection: soft darkness around the product's foot."""
-    rows = np.flatnonzero(mask.any(axis=1))
-    if not len(rows):
-        return np.zeros_like(mask)
-    smooth = ndimage.gaussian_filter(distance, 0.8)
-    slope = np.hypot(ndimage.sobel(smooth, 0), ndimage.sobel(smooth, 1)) / 8
-    darker = (ground.colour - rgb).min(axis=-1)
-    neutral = distance - darker <= 0.02 + 0.15 * distance
-    soft = mask & neutral & (distance < 0.45) & (slope < 0.01 + 0.09 * distance)
-    if mask.mean() > _SMALL:  # cloth shades as softly as a shadow does: only around the foot
-        soft[: rows[0] + round(0.6 * (rows[-1] - rows[0]))] = False
-    start = outside & ndimage.binary_dilation(soft, _CROSS)
-    grown = ndimage.binary_propagation(start, _CROSS, mask=soft | start) & mask
-    grown = ndimage.binary_opening(grown, _SQUARE)  # thin and pale is a wire in the light, no shadow
-    labels, count = ndimage.label(grown)
-    if not count:
-        return np.zeros_like(mask)
-    dark = _maximum(smooth, labels, count) >= _DARK
-    found: Mask = np.concatenate([[False], dark])[labels]
-    return found
-
-
-def _without_scraps(mask: Mask, shadow: Mask) -> Mask:
-    """Return `mask` without the thin scraps that a shadow's own rim leaves."""
-    if not shadow.any():
-        return mask
-    solid = ndimage.binary_opening(mask, _SQUARE, iterations=2)
-    labels, count = ndimage.label(mask & ~ndimage.binary_dilation(solid, _CROSS), _SQUARE)
-    touching = np.zeros(count + 1, bool)
-    touching[labels[ndimage.binary_dilation(shadow, _SQUARE)]] = True
-    touching[0] = False
-    kept: Mask = mask & ~touching[labels]
-    return kept
 
 
 def _without_specks(mask: Mask, distance: Floats) -> Mask:
@@ -228,15 +191,7 @@ def _without_specks(mask: Mask, distance: Floats) -> Mask:
         return mask
     index = np.arange(1, count + 1)
     size = ndimage.sum_labels(mask, labels, index)
-    strength = _maximum(distance, labels, count)
+    strength = maximum(distance, labels, count)
     kept = (size >= 5) & ((strength >= _SPECK) | (size >= 0.02 * mask.size))
     found: Mask = np.concatenate([[False], kept])[labels]
     return found
-
-
-def _maximum(values: Floats, labels: npt.NDArray[np.int32], count: int) -> npt.NDArray[np.float64]:
-    """Return (count,): as scipy's of that name, that sorts the whole picture first."""
-    greatest = np.full(count + 1, -np.inf)
-    inside = labels > 0
-    np.maximum.at(greatest, labels[inside], values[inside])
-    return greatest[1:]

@@ -1,0 +1,65 @@
+"""What a product casts on a studio's ground: a shadow or a reflection, soft darkness that runs out into the ground.
+
+All lengths are pixels of a picture whose longer side is at most `studio.SIDE`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from catalog_gen.style.ground import EDGE, Floats, Ground, Mask, edge_contrast
+from catalog_gen.style.parts import maximum
+
+SMALL = 0.12  # of the picture: jewellery and shoes, that throw shadows to any side
+_DARK = 0.05  # a shadow is at least this dark somewhere
+_OPEN = 1.0  # of the root of its area: how long a shadow's rim is, at least, where it runs out into the ground
+_CROSS = ndimage.generate_binary_structure(2, 1)
+_SQUARE = ndimage.generate_binary_structure(2, 2)
+
+
+def cast_shadow(mask: Mask, outside: Mask, rgb: Floats, ground: Ground, distance: Floats) -> Mask:
+    """Return the pixels of `mask` that are a cast shadow or a reflection: soft darkness around the product's foot."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    if not len(rows):
+        return np.zeros_like(mask)
+    smooth = ndimage.gaussian_filter(distance, 0.8)
+    slope = np.hypot(ndimage.sobel(smooth, 0), ndimage.sobel(smooth, 1)) / 8
+    darker = (ground.colour - rgb).min(axis=-1)
+    neutral = distance - darker <= 0.02 + 0.15 * distance
+    soft = mask & neutral & (distance < 0.45) & (slope < 0.01 + 0.09 * distance)
+    if mask.mean() > SMALL:  # cloth shades as softly as a shadow does: only around the foot
+        soft[: rows[0] + round(0.6 * (rows[-1] - rows[0]))] = False
+    start = outside & ndimage.binary_dilation(soft, _CROSS)
+    grown = ndimage.binary_propagation(start, _CROSS, mask=soft | start) & mask
+    grown = ndimage.binary_opening(grown, _SQUARE)  # thin and pale is a wire in the light, no shadow
+    labels, count = ndimage.label(grown)
+    if not count:
+        return np.zeros_like(mask)
+    dark = maximum(smooth, labels, count) >= _DARK
+    found: Mask = np.concatenate([[False], dark & _melting(labels, count, mask, outside, rgb)])[labels]
+    return found
+
+
+def _melting(labels: npt.NDArray[np.int32], count: int, mask: Mask, outside: Mask, rgb: Floats) -> Mask:
+    """Return (count,): which parts of `mask` run out into the ground without an edge: pale cloth has one."""
+    rim = mask & ndimage.binary_dilation(outside, _CROSS) & (edge_contrast(rgb) < EDGE)
+    nearest = ndimage.grey_dilation(labels, size=(5, 5)) * rim
+    index = np.arange(1, count + 1)
+    length, size = ndimage.sum_labels(rim, nearest, index), ndimage.sum_labels(labels > 0, labels, index)
+    melting: Mask = length >= _OPEN * np.sqrt(size)
+    return melting
+
+
+def without_scraps(mask: Mask, shadow: Mask) -> Mask:
+    """Return `mask` without the thin scraps that a shadow's own rim leaves."""
+    if not shadow.any():
+        return mask
+    solid = ndimage.binary_opening(mask, _SQUARE, iterations=2)
+    labels, count = ndimage.label(mask & ~ndimage.binary_dilation(solid, _CROSS), _SQUARE)
+    touching = np.zeros(count + 1, bool)
+    touching[labels[ndimage.binary_dilation(shadow, _SQUARE)]] = True
+    touching[0] = False
+    kept: Mask = mask & ~touching[labels]
+    return kept
