@@ -32,6 +32,10 @@ _FRAMED = 0.92  # of its rim: what edges this plain frame is seldom cloth, and n
 _LENIENCE = 1.3 / 255
 _NOOK = 160  # px: a piece of the outside cut off by noise is no larger
 _PANEL = 300  # px: smaller white parts between plain edges are holes sooner than cloth
+_SLIGHT = 0.16  # of the picture: glasses and sandals are slight, and the ground shows through them; cloth is not
+_SLIGHT_LENIENCE = 2.2 / 255  # JPEG tints the narrow ground between a temple and a lens
+_TINT = 0.6  # of how far a hole of something slight lies from the ground in colour: JPEG bleeds colour into it
+_STRAPPED = (0.27, 25)  # of the picture, px: up to this large, a product of many holes may be one of straps
 _PATTERN = 3  # a large product with more small holes than that has none: they are white checks or letters
 _DEEP = 0.4  # this far from the ground, next to it, is neither white metal nor shaded cloth
 _OPENING = (60, 0.9, 1.7 / 255)  # px, of its rim that is deep, and how level: the ground seen between legs, past an arm
@@ -138,16 +142,21 @@ def _true_ground(like_ground: Mask, apart: Floats, noise: float) -> tuple[Mask, 
     edge = np.maximum(ndimage.sum_labels(rim > 0, rim, index), 1)
     plain = ndimage.sum_labels(nearby > _PLAIN, rim, index) / edge
     size = ndimage.sum_labels(like_ground, labels, index)
-    level = _middle_level(labels, count, apart) - noise
+    covered = 1 - float(like_ground.mean())
+    slight = covered < _SLIGHT
+    level = _middle_level(labels, count, apart, slight) - noise
     beside = ndimage.sum_labels(ndimage.binary_dilation(reached, _CROSS), labels, index) > 0
     hole = ((plain >= 0.6) & (level <= 0)) | ((plain >= _FRAMED) & (level <= _LENIENCE))
     deep = ndimage.sum_labels(nearby > _DEEP, rim, index) / edge
     opening = (size >= _OPENING[0]) & (deep >= _OPENING[1]) & (level <= _OPENING[2])
     opening = _few_alike(_shapely(opening, labels, size), size)
-    if like_ground.mean() < 1 - SMALL:
+    if slight:
+        hole |= (plain >= _FRAMED) & (level <= _SLIGHT_LENIENCE)
+    if covered > SMALL:
         hole = _shapely(hole, labels, size)
         if (hole & (size <= _PANEL)).sum() > _PATTERN:
-            hole &= size > _PANEL
+            sure = (plain >= _FRAMED) & (level <= 0) & (size >= _STRAPPED[1])
+            hole &= (size > _PANEL) | (sure & (covered < _STRAPPED[0]))
     hole |= opening
     nook = beside & (size <= _NOOK)
     chosen = [np.concatenate([[False], some])[labels] for some in (nook & ~hole, hole, opening)]
@@ -172,7 +181,7 @@ def _few_alike(some: Mask, size: npt.NDArray[np.float64]) -> Mask:
     return few
 
 
-def _middle_level(labels: npt.NDArray[np.int32], count: int, apart: Floats) -> npt.NDArray[np.float64]:
+def _middle_level(labels: npt.NDArray[np.int32], count: int, apart: Floats, slight: bool) -> npt.NDArray[np.float64]:
     """Return (count,): how far the middle of each labelled part lies from the ground, beyond what its width excuses.
 
     Of the mean difference, as noise has both signs. In a narrow hole JPEG's noise reaches everywhere.
@@ -181,7 +190,8 @@ def _middle_level(labels: npt.NDArray[np.int32], count: int, apart: Floats) -> n
     depth = ndimage.distance_transform_edt(labels > 0)
     deepest = np.concatenate([[0.0], maximum(depth, labels, count)])
     middle = labels * (depth >= 0.5 * deepest[labels])
-    level = np.max([np.abs(ndimage.mean(apart[..., channel], middle, index)) for channel in range(3)], axis=0)
+    means = np.abs([ndimage.mean(apart[..., channel], middle, index) for channel in range(3)])
+    level = np.maximum(means.min(axis=0), _TINT * means.max(axis=0)) if slight else means.max(axis=0)
     return np.asarray(level - _EXACT * (1 + 16 / deepest[1:] ** 1.5))
 
 
