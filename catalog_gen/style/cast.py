@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from catalog_gen.style.ground import EDGE, Floats, Ground, Mask, edge_contrast
-from catalog_gen.style.parts import maximum
+from catalog_gen.style.parts import maximum, sums
 
 SMALL = 0.12  # of the picture: jewellery and shoes, that throw shadows to any side
 _DARK = 0.05  # a shadow is at least this dark somewhere
@@ -19,17 +19,18 @@ _CROSS = ndimage.generate_binary_structure(2, 1)
 _SQUARE = ndimage.generate_binary_structure(2, 2)
 
 
-def cast_shadow(mask: Mask, outside: Mask, rgb: Floats, ground: Ground, distance: Floats) -> Mask:
+def cast_shadow(mask: Mask, outside: Mask, rgb: Floats, ground: Ground, area: int) -> Mask:
     """Return the pixels of `mask` that are a cast shadow or a reflection: soft darkness around the product's foot."""
     rows = np.flatnonzero(mask.any(axis=1))
     if not len(rows):
         return np.zeros_like(mask)
+    distance = ground.distance(rgb)
     smooth = ndimage.gaussian_filter(distance, 0.8)
     slope = np.hypot(ndimage.sobel(smooth, 0), ndimage.sobel(smooth, 1)) / 8
     darker = (ground.colour - rgb).min(axis=-1)
     neutral = distance - darker <= 0.02 + 0.15 * distance
     soft = mask & neutral & (distance < 0.45) & (slope < 0.01 + 0.09 * distance)
-    if mask.mean() > SMALL:  # cloth shades as softly as a shadow does: only around the foot
+    if mask.sum() > SMALL * area:  # cloth shades as softly as a shadow does: only around the foot
         soft[: rows[0] + round(0.6 * (rows[-1] - rows[0]))] = False
     start = outside & ndimage.binary_dilation(soft, _CROSS)
     grown = ndimage.binary_propagation(start, _CROSS, mask=soft | start) & mask
@@ -46,8 +47,7 @@ def _melting(labels: npt.NDArray[np.int32], count: int, mask: Mask, outside: Mas
     """Return (count,): which parts of `mask` run out into the ground without an edge: pale cloth has one."""
     rim = mask & ndimage.binary_dilation(outside, _CROSS) & (edge_contrast(rgb) < EDGE)
     nearest = ndimage.grey_dilation(labels, size=(5, 5)) * rim
-    index = np.arange(1, count + 1)
-    length, size = ndimage.sum_labels(rim, nearest, index), ndimage.sum_labels(labels > 0, labels, index)
+    length, size = sums(rim, nearest, count), sums(labels > 0, labels, count)
     melting: Mask = length >= _OPEN * np.sqrt(size)
     return melting
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from catalog_gen.style.ground import EDGE, Floats, Mask, edge_contrast
+from catalog_gen.style.ground import EDGE, Floats, Mask, box_of, edge_contrast
 from catalog_gen.style.parts import split
 
 _WEAK_SHARE = 0.1  # of the outline
@@ -35,6 +35,8 @@ def weak_outline(rgb: Floats, mask: Mask) -> tuple[float, int]:
 
     Where the picture's own edge cuts the product off there is no outline.
     """
+    window = box_of(mask, 2)
+    mask, rgb = mask[window], rgb[window]
     rim = mask & ~ndimage.binary_erosion(mask, border_value=1)
     if not rim.any():
         return 0.0, 0

@@ -15,11 +15,12 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from catalog_gen.style.cast import SMALL, cast_shadow, without_scraps
-from catalog_gen.style.ground import Floats, Ground, Mask, joined_to_border, largest
-from catalog_gen.style.parts import maximum, without_odd
+from catalog_gen.style.ground import Floats, Ground, Mask, box_of, joined_to_border, largest
+from catalog_gen.style.parts import maximum, sums, without_odd
 
 SIDE = 224
 
+_MARGIN = 16  # px: further than that from what is not the ground's colour, nothing is looked at
 _PALE = 1.3 / 255  # nearer than this to a ground without noise, nothing can be told from JPEG's own
 _BLOCK = 7  # px: a JPEG block's reach; colour, kept at half the size, reaches two
 _FEW = (0.025, 0.008)  # of the contrast of an edge, beside it and two blocks away: more than JPEG mostly leaves there
@@ -53,20 +54,33 @@ def product_mask(rgb: Floats, ground: Ground) -> Mask:
     Drawn twice: once believing faint signs, which finds white cloth whole and noise with it, once disbelieving them. Of
     what only the first finds, what is as wide as cloth is kept.
     """
+    window = box_of(ground.distance(rgb) > _least(ground), _MARGIN)
+    mask = np.zeros(rgb.shape[:2], bool)
+    if window[0].stop:
+        near_product = Ground(ground.colour[window], ground.noise, ground.share)
+        mask[window] = _product_within(rgb[window], near_product, mask.size)
+    return mask
+
+
+def _least(ground: Ground) -> float:
+    return max(_PALE, 3.5 * ground.noise)
+
+
+def _product_within(rgb: Floats, ground: Ground, area: int) -> Mask:
+    """Return `product_mask` of a part of a picture of `area` px, outside of which nothing but ground shows."""
     distance = ground.distance(rgb)
     apart = rgb - ground.colour
     near = ndimage.maximum_filter(largest(np.abs(apart)), 2 * _BLOCK + 1)
     far = ndimage.maximum_filter(near, 2 * _BLOCK + 3)
-    least = max(_PALE, 3.5 * ground.noise)
-    few, many = (np.maximum(least, np.maximum(beside * near, away * far)) for beside, away in (_FEW, _MANY))
-    wide = _drawn(distance, few, apart, ground.noise)
-    tight = _drawn(distance, many, apart, ground.noise)
+    few, many = (np.maximum(_least(ground), np.maximum(beside * near, away * far)) for beside, away in (_FEW, _MANY))
+    wide = _drawn(distance, few, apart, ground.noise, area)
+    tight = _drawn(distance, many, apart, ground.noise, area)
     open_part = _same(wide.openings, tight.level) | tight.openings
     product = tight.product & ~open_part
     mask = product | _broad(wide.product & ~product & ~_doubly(tight.holes, wide.product) & ~open_part, product)
     outside = joined_to_border(~mask)
-    shadow = cast_shadow(mask, outside, rgb, ground, distance)
-    return without_odd(_without_specks(without_scraps(mask & ~shadow, shadow), distance), _SCRAP)
+    shadow = cast_shadow(mask, outside, rgb, ground, area)
+    return without_odd(_without_specks(without_scraps(mask & ~shadow, shadow), distance, area), _SCRAP)
 
 
 @dataclass(frozen=True)
@@ -80,12 +94,12 @@ class _Drawn:
     openings: Mask
 
 
-def _drawn(distance: Floats, doubt: Floats, apart: Floats, noise: float) -> _Drawn:
+def _drawn(distance: Floats, doubt: Floats, apart: Floats, noise: float, area: int) -> _Drawn:
     """Return the product as it is when nothing within `doubt` of the ground counts, and its holes."""
     votes = ndimage.uniform_filter((distance > doubt).astype(np.float32), 5, mode="nearest")
     like_ground = (votes <= 0.5) & (distance <= 2 * doubt)
     like_ground |= _ragged(~like_ground, distance, doubt)
-    reached, holes, openings = _true_ground(like_ground, apart, noise)
+    reached, holes, openings = _true_ground(like_ground, apart, noise, area)
     return _Drawn(~(reached | holes), like_ground, holes, openings)
 
 
@@ -94,8 +108,8 @@ def _same(openings: Mask, level: Mask) -> Mask:
     if not openings.any():
         return openings
     labels, count = ndimage.label(level)
-    share = ndimage.mean(openings, labels, np.arange(1, count + 1))
-    found: Mask = openings | np.concatenate([[False], share > 0.5])[labels]
+    mostly = sums(openings, labels, count) > 0.5 * sums(level, labels, count)
+    found: Mask = openings | np.concatenate([[False], mostly])[labels]
     return found
 
 
@@ -104,19 +118,27 @@ def _doubly(holes: Mask, wide: Mask) -> Mask:
     labels, count = ndimage.label(holes)
     if not count:
         return holes
-    index = np.arange(1, count + 1)
-    size, cloth = ndimage.sum_labels(holes, labels, index), ndimage.mean(wide, labels, index)
-    kept: Mask = np.concatenate([[False], (cloth <= 0.5) | (size <= _PANEL)])[labels]
+    size, cloth = sums(holes, labels, count), sums(wide, labels, count)
+    kept: Mask = np.concatenate([[False], (cloth <= 0.5 * size) | (size <= _PANEL)])[labels]
     return kept
 
 
 def _broad(added: Mask, product: Mask) -> Mask:
     """Return the parts of `added` that are as wide as cloth, or that the product closes in."""
-    wide = added & (ndimage.distance_transform_edt(added | product) > _FRINGE)
-    core = wide & (ndimage.distance_transform_edt(added) > _FRINGE)
+    core = _deep(added, added) & _deep(added | product, added)
     kept = ndimage.binary_dilation(core, _SQUARE, iterations=_FRINGE) & added
     broad: Mask = kept | (added & ~joined_to_border(~(product | kept)))
     return broad
+
+
+def _deep(mask: Mask, where: Mask) -> Mask:
+    """Return the pixels of `where` that lie further than a fringe's width inside `mask`."""
+    found = np.zeros_like(where)
+    window = box_of(where, _FRINGE + 2)
+    if window[0].stop:
+        part = mask[window]
+        found[window] = where[window] & (part.all() or ndimage.distance_transform_edt(part) > _FRINGE)
+    return found
 
 
 def _ragged(mask: Mask, distance: Floats, doubt: Floats) -> Mask:
@@ -127,7 +149,7 @@ def _ragged(mask: Mask, distance: Floats, doubt: Floats) -> Mask:
     return ragged
 
 
-def _true_ground(like_ground: Mask, apart: Floats, noise: float) -> tuple[Mask, Mask, Mask]:
+def _true_ground(like_ground: Mask, apart: Floats, noise: float, area: int) -> tuple[Mask, Mask, Mask]:
     """Return parts of `like_ground`: what the border reaches, nooks and all, the product's holes, the surest holes."""
     open_part = ndimage.binary_erosion(like_ground, _CROSS, iterations=_GAP, border_value=1)
     core = joined_to_border(open_part)
@@ -135,19 +157,18 @@ def _true_ground(like_ground: Mask, apart: Floats, noise: float) -> tuple[Mask, 
     labels, count = ndimage.label(like_ground & ~reached)
     if not count:
         return reached, np.zeros_like(reached), np.zeros_like(reached)
-    index = np.arange(1, count + 1)
     rim = ndimage.grey_dilation(labels, footprint=_CROSS)
     rim[like_ground] = 0
     nearby = ndimage.maximum_filter(largest(np.abs(apart)), 7)
-    edge = np.maximum(ndimage.sum_labels(rim > 0, rim, index), 1)
-    plain = ndimage.sum_labels(nearby > _PLAIN, rim, index) / edge
-    size = ndimage.sum_labels(like_ground, labels, index)
-    covered = 1 - float(like_ground.mean())
+    edge = np.maximum(sums(rim > 0, rim, count), 1)
+    plain = sums(nearby > _PLAIN, rim, count) / edge
+    size = sums(like_ground, labels, count)
+    covered = float((~like_ground).sum()) / area
     slight = covered < _SLIGHT
     level = _middle_level(labels, count, apart, slight) - noise
-    beside = ndimage.sum_labels(ndimage.binary_dilation(reached, _CROSS), labels, index) > 0
+    beside = sums(ndimage.binary_dilation(reached, _CROSS), labels, count) > 0
     hole = ((plain >= 0.6) & (level <= 0)) | ((plain >= _FRAMED) & (level <= _LENIENCE))
-    deep = ndimage.sum_labels(nearby > _DEEP, rim, index) / edge
+    deep = sums(nearby > _DEEP, rim, count) / edge
     opening = (size >= _OPENING[0]) & (deep >= _OPENING[1]) & (level <= _OPENING[2])
     opening = _few_alike(_shapely(opening, labels, size), size)
     if slight:
@@ -186,22 +207,23 @@ def _middle_level(labels: npt.NDArray[np.int32], count: int, apart: Floats, slig
 
     Of the mean difference, as noise has both signs. In a narrow hole JPEG's noise reaches everywhere.
     """
-    index = np.arange(1, count + 1)
+    window = box_of(labels > 0, 1)
+    labels, apart = labels[window], apart[window]
     depth = ndimage.distance_transform_edt(labels > 0)
     deepest = np.concatenate([[0.0], maximum(depth, labels, count)])
     middle = labels * (depth >= 0.5 * deepest[labels])
-    means = np.abs([ndimage.mean(apart[..., channel], middle, index) for channel in range(3)])
+    size = sums(middle > 0, middle, count)
+    means = np.abs([sums(apart[..., channel], middle, count) / size for channel in range(3)])
     level = np.maximum(means.min(axis=0), _TINT * means.max(axis=0)) if slight else means.max(axis=0)
     return np.asarray(level - _EXACT * (1 + 16 / deepest[1:] ** 1.5))
 
 
-def _without_specks(mask: Mask, distance: Floats) -> Mask:
+def _without_specks(mask: Mask, distance: Floats, area: int) -> Mask:
     labels, count = ndimage.label(mask, np.ones((3, 3)))
     if not count:
         return mask
-    index = np.arange(1, count + 1)
-    size = ndimage.sum_labels(mask, labels, index)
+    size = sums(mask, labels, count)
     strength = maximum(distance, labels, count)
-    kept = (size >= 5) & ((strength >= _SPECK) | (size >= 0.02 * mask.size))
+    kept = (size >= 5) & ((strength >= _SPECK) | (size >= 0.02 * area))
     found: Mask = np.concatenate([[False], kept])[labels]
     return found

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from catalog_gen.style.ground import Floats, Mask, largest
+from catalog_gen.style.ground import Floats, Mask, box_of, largest
 
 _TELLING = 0.06  # product and ground this far apart: colour and outline decide alpha half and half
 
@@ -22,10 +22,9 @@ def soften(rgb: Floats, ground: Floats, mask: Mask, scale: float) -> tuple[Float
     """
     alpha = mask.astype(np.float32)
     colours = rgb.copy()
-    top, left, bottom, right = _box(mask, round(8 * scale))
-    if bottom <= top:
+    if not mask.any():
         return alpha, colours
-    window = np.s_[top:bottom, left:right]
+    window = box_of(mask, round(8 * scale))
     near, behind, inside = rgb[window], ground[window], mask[window]
     depth = ndimage.distance_transform_edt(np.pad(inside, 1, mode="edge"))[1:-1, 1:-1].astype(np.float32) / scale
     outer = ndimage.binary_dilation(inside, iterations=max(1, round(scale))) & ~inside
@@ -36,14 +35,6 @@ def soften(rgb: Floats, ground: Floats, mask: Mask, scale: float) -> tuple[Float
     colours[window][band] = _foreground(near[band], behind[band], own[band], found)
     colours[window][~(band | inside)] = own[~(band | inside)]
     return alpha, colours
-
-
-def _box(mask: Mask, margin: int) -> tuple[int, int, int, int]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return 0, 0, 0, 0
-    top, left = max(0, rows[0] - margin), max(0, columns[0] - margin)
-    return int(top), int(left), int(rows[-1] + 1 + margin), int(columns[-1] + 1 + margin)
 
 
 def _own_colours(rgb: Floats, ground: Floats, mask: Mask, depth: Floats, scale: float) -> Floats:
