@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from catalog_gen.style.ground import EDGE, Floats, Ground, Mask, edge_contrast
+from catalog_gen.style.ground import EDGE, Floats, Ground, Mask, edge_contrast, largest
 from catalog_gen.style.parts import maximum, sums
 
 SMALL = 0.12  # of the picture: jewellery and shoes, that throw shadows to any side
 _DARK = 0.05  # a shadow is at least this dark somewhere
+_ABOVE = 8  # px above the foot that are looked at with it: blurs reach less far
 _OPEN = 1.0  # of the root of its area: how long a shadow's rim is, at least, where it runs out into the ground
 _CROSS = ndimage.generate_binary_structure(2, 1)
 _SQUARE = ndimage.generate_binary_structure(2, 2)
@@ -21,17 +22,29 @@ _SQUARE = ndimage.generate_binary_structure(2, 2)
 
 def cast_shadow(mask: Mask, outside: Mask, rgb: Floats, ground: Ground, area: int) -> Mask:
     """Return the pixels of `mask` that are a cast shadow or a reflection: soft darkness around the product's foot."""
+    found = np.zeros_like(mask)
     rows = np.flatnonzero(mask.any(axis=1))
     if not len(rows):
-        return np.zeros_like(mask)
+        return found
+    top = 0
+    if mask.sum() > SMALL * area:  # cloth shades as softly as a shadow does: only around the foot
+        top = int(rows[0]) + round(0.6 * int(rows[-1] - rows[0]))
+    above = min(top, _ABOVE)
+    lower = np.s_[top - above :]
+    below = Ground(ground.colour[lower], ground.noise, ground.share)
+    found[lower] = _soft_darkness(mask[lower], outside[lower], rgb[lower], below, above)
+    return found
+
+
+def _soft_darkness(mask: Mask, outside: Mask, rgb: Floats, ground: Ground, above: int) -> Mask:
+    """Return the shadows and reflections among the pixels of `mask`, from `above` px on."""
     distance = ground.distance(rgb)
     smooth = ndimage.gaussian_filter(distance, 0.8)
     slope = np.hypot(ndimage.sobel(smooth, 0), ndimage.sobel(smooth, 1)) / 8
-    darker = (ground.colour - rgb).min(axis=-1)
+    darker = -largest(rgb - ground.colour)
     neutral = distance - darker <= 0.02 + 0.15 * distance
     soft = mask & neutral & (distance < 0.45) & (slope < 0.01 + 0.09 * distance)
-    if mask.sum() > SMALL * area:  # cloth shades as softly as a shadow does: only around the foot
-        soft[: rows[0] + round(0.6 * (rows[-1] - rows[0]))] = False
+    soft[:above] = False
     start = outside & ndimage.binary_dilation(soft, _CROSS)
     grown = ndimage.binary_propagation(start, _CROSS, mask=soft | start) & mask
     grown = ndimage.binary_opening(grown, _SQUARE)  # thin and pale is a wire in the light, no shadow

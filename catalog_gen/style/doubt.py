@@ -19,6 +19,8 @@ _SQUARE = ndimage.generate_binary_structure(2, 2)
 
 def doubt_of(rgb: Floats, mask: Mask) -> str:
     """Return why the product `mask` (H, W) of `rgb` (H, W, 3) in [0, 1] may be wrong, or ""."""
+    window = box_of(mask, 2)
+    rgb, mask = rgb[window], mask[window]
     share, run = weak_outline(rgb, mask)
     if share > _WEAK_SHARE or run >= _WEAK_RUN:
         length = f"{share:.0%} of its outline" if share > 0.005 else f"{run} px of its outline"
@@ -35,8 +37,6 @@ def weak_outline(rgb: Floats, mask: Mask) -> tuple[float, int]:
 
     Where the picture's own edge cuts the product off there is no outline.
     """
-    window = box_of(mask, 2)
-    mask, rgb = mask[window], rgb[window]
     rim = mask & ~ndimage.binary_erosion(mask, border_value=1)
     if not rim.any():
         return 0.0, 0

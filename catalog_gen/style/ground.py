@@ -51,22 +51,23 @@ def estimate_ground(rgb: Floats) -> Ground:
     """
     height, width = rgb.shape[:2]
     small = _reduced(rgb)
+    first, small = _commonest(_border(small)), small.astype(np.float64)
     terms = _terms(*small.shape[:2])
-    colour: npt.NDArray[Any] = np.broadcast_to(_commonest(_border(small)), small.shape)
+    plane = np.ascontiguousarray(terms[..., :3])
     reach, share, noise = _FIRST_REACH, 0.0, _QUANTUM
     coefficients = np.zeros((6, 3))
-    coefficients[0] = colour[0, 0]
+    coefficients[0] = first
+    apart = largest(np.abs(small - first))
     for number in range(_FITS):
-        apart = largest(np.abs(small - colour))
         shown = joined_to_border(apart <= reach)
         share = float(_border(shown).mean())
         if shown.sum() < 8:
             break
-        kept = 3 if number < 2 else 6  # a plane first: a curved one would bend towards a pale product
+        shape = plane if number < 2 else terms  # a plane first: a curved one would bend towards a pale product
         coefficients = np.zeros((6, 3))
-        coefficients[:kept] = _robust_fit(terms[shown][:, :kept], small[shown])
-        colour = terms @ coefficients
-        noise = max(_QUANTUM, 1.4826 * float(np.median(largest(np.abs(small[shown] - colour[shown])))))
+        coefficients[: shape.shape[-1]] = _robust_fit(shape[shown], small[shown])
+        apart = largest(np.abs(small - terms @ coefficients))
+        noise = max(_QUANTUM, 1.4826 * float(np.median(apart[shown])))
         reach = max(_REACH, 4 * noise)
     if np.abs(coefficients[1:]).max() < 0.5 / 255:  # one colour, as most are: cheaper, and exact
         full = np.broadcast_to(coefficients[0].astype(np.float32), rgb.shape)
