@@ -171,7 +171,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--products", type=Path, required=True, help="CSV with the columns id and articleType")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=0, help="a sample of this many; 0 is all but the probe's")
+    parser.add_argument("--count", type=int, default=0, help="a sample of this many; 0 is all")
     parser.add_argument("--probe", type=int, default=2000, help="photos that the probe learns from")
     chosen = parser.parse_args()
     with chosen.products.open(encoding="utf-8", newline="") as file:
@@ -179,7 +179,10 @@ def main() -> None:
     paths = sorted(path for path in chosen.photos.glob("*.jpg") if path.stem in kind_of)
     random.Random(0).shuffle(paths)
     learnt, asked = paths[: chosen.probe], paths[chosen.probe :][: chosen.count or None]
-    judged = judge(asked, [kind_of[path.stem] for path in asked], learnt, [kind_of[path.stem] for path in learnt])
+    folds = [(asked, learnt)] if chosen.count else [(asked, learnt), (learnt, asked[: chosen.probe])]
+    judged = []
+    for asked, learnt in folds:  # no probe is asked of a photo that it learnt from
+        judged += judge(asked, [kind_of[path.stem] for path in asked], learnt, [kind_of[path.stem] for path in learnt])
     count = len(judged)
     say(f"good: {sum(one.badness <= 1 for one in judged) / count:.4f} of {count}")
     say(f"faithful {np.mean([one.unfaithful <= MOST_UNFAITHFUL for one in judged]):.4f}")

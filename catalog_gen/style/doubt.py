@@ -8,10 +8,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from catalog_gen.style.ground import LUMA, Floats, Mask, largest
+from catalog_gen.style.ground import EDGE, Floats, Mask, box_of, edge_contrast
 from catalog_gen.style.parts import split
 
-_WEAK = 6 / 255  # what lies on both sides of an edge differs by more than JPEG's noise on plain ground
 _WEAK_SHARE = 0.1  # of the outline
 _WEAK_RUN = 15  # px of the outline in one piece
 _SLIVER = 0.04  # of the largest part: less is no second product
@@ -20,6 +19,8 @@ _SQUARE = ndimage.generate_binary_structure(2, 2)
 
 def doubt_of(rgb: Floats, mask: Mask) -> str:
     """Return why the product `mask` (H, W) of `rgb` (H, W, 3) in [0, 1] may be wrong, or ""."""
+    window = box_of(mask, 2)
+    rgb, mask = rgb[window], mask[window]
     share, run = weak_outline(rgb, mask)
     if share > _WEAK_SHARE or run >= _WEAK_RUN:
         length = f"{share:.0%} of its outline" if share > 0.005 else f"{run} px of its outline"
@@ -34,16 +35,12 @@ def doubt_of(rgb: Floats, mask: Mask) -> str:
 def weak_outline(rgb: Floats, mask: Mask) -> tuple[float, int]:
     """Return the share of the outline of `mask` where `rgb` shows hardly any edge, and the longest such piece in px.
 
-    An edge is the difference of the extremes among a pixel and its eight neighbours, in lightness, or half of that in
-    any channel, which JPEG smears. Where the picture's own edge cuts the product off there is no outline.
+    Where the picture's own edge cuts the product off there is no outline.
     """
     rim = mask & ~ndimage.binary_erosion(mask, border_value=1)
     if not rim.any():
         return 0.0, 0
-    lightness = rgb @ LUMA
-    contrast = ndimage.maximum_filter(lightness, 3) - ndimage.minimum_filter(lightness, 3)
-    channels = largest(ndimage.maximum_filter(rgb, (3, 3, 1)) - ndimage.minimum_filter(rgb, (3, 3, 1)))
-    weak = rim & (np.maximum(contrast, 0.5 * channels) < _WEAK)
+    weak = rim & (edge_contrast(rgb) < EDGE)
     pieces, count = ndimage.label(weak, _SQUARE)
     run = int(np.bincount(pieces.ravel())[1:].max()) if count else 0
     return float(weak.sum() / rim.sum()), run

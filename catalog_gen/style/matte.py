@@ -10,6 +10,7 @@ from PIL import Image
 
 from catalog_gen.style import general, studio
 from catalog_gen.style.doubt import doubt_of
+from catalog_gen.style.glass import let_through, panes
 from catalog_gen.style.ground import Floats, Ground, Mask, estimate_ground
 from catalog_gen.style.unmix import soften
 
@@ -37,33 +38,37 @@ _PLAIN = 0.03  # the noise of plain ground: texture has more
 _LEAST, _MOST = 0.0015, 0.97  # of the picture: how much of it a product covers
 
 
-def cut_out(photo: Image.Image) -> Cutout:
+def cut_out(photo: Image.Image, *, glass: bool = False) -> Cutout:
     """Return the product of `photo` (RGB, any size).
 
     On a plain ground, of any colour and unevenly lit, edges are soft and holes are open; anything else is cut out by
-    what is unlike the picture's border, less surely. Glass keeps what shows through it: from one photo nobody can
-    tell pale glass from pale paint. `fault` is set, and alpha is the best guess, where no product can be told; `doubt`
-    where one was found, but its outline can hardly be seen or scraps of it lie apart.
+    what is unlike the picture's border, less surely. From one photo nobody can tell pale glass from pale paint: glass
+    keeps what shows through it, unless `glass` says that the product has panes (glasses), which on a plain ground then
+    let through what they let through there. `fault` is set, and alpha is the best guess, where no product can be told;
+    `doubt` where one was found, but its outline can hardly be seen or scraps of it lie apart.
     """
     photo = photo.convert("RGB")
     rgb = np.asarray(photo, dtype=np.float32) / np.float32(255)
     small = _reduced(photo, studio.SIDE)
     ground = estimate_ground(small)
     if ground.share >= _SHOWN and ground.noise <= _PLAIN:
-        return _from_studio(photo, rgb, small, ground)
+        return _from_studio(photo, rgb, small, ground, glass)
     return _from_anywhere(photo, rgb)
 
 
-def _from_studio(photo: Image.Image, rgb: Floats, small: Floats, ground: Ground) -> Cutout:
+def _from_studio(photo: Image.Image, rgb: Floats, small: Floats, ground: Ground, glass: bool) -> Cutout:
     small_mask = studio.product_mask(small, ground)
     mask = _enlarged(small_mask, photo.size)
     scale = max(1.0, max(photo.size) / studio.SIDE)
     behind = ground.colour if small.shape == rgb.shape else estimate_ground(rgb).colour
     alpha, colours = soften(rgb, behind, mask, scale)
-    share, fault = float(alpha.mean()), ""
-    if share < _LEAST:
+    if glass:
+        share = _stretched(panes(small, small_mask), photo.size)
+        alpha, colours = let_through(rgb, behind, alpha, colours, share)
+    covered, fault = float(alpha.mean()), ""
+    if covered < _LEAST:
         fault = "nothing but plain ground"
-    elif share > _MOST:
+    elif covered > _MOST:
         fault = "no ground shows round the product"
     doubt = "" if fault else doubt_of(small, small_mask)
     return Cutout(colours, alpha, "studio", fault, _box(alpha), doubt)
@@ -89,6 +94,12 @@ def _enlarged(mask: Mask, size: tuple[int, int]) -> Mask:
         return mask
     grown = Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.BILINEAR)
     return np.asarray(grown) > 100
+
+
+def _stretched(values: Floats, size: tuple[int, int]) -> Floats:
+    if values.shape == (size[1], size[0]):
+        return values
+    return np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BILINEAR))
 
 
 def _box(alpha: Floats) -> tuple[int, int, int, int]:

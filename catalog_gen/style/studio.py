@@ -14,11 +14,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from catalog_gen.style.ground import Floats, Ground, Mask, joined_to_border, largest
-from catalog_gen.style.parts import without_odd
+from catalog_gen.style.cast import SMALL, cast_shadow, without_scraps
+from catalog_gen.style.ground import Floats, Ground, Mask, box_of, joined_to_border, largest
+from catalog_gen.style.parts import maximum, sums, without_odd
 
 SIDE = 224
 
+_MARGIN = 16  # px: further than that from what is not the ground's colour, nothing is looked at
 _PALE = 1.3 / 255  # nearer than this to a ground without noise, nothing can be told from JPEG's own
 _BLOCK = 7  # px: a JPEG block's reach; colour, kept at half the size, reaches two
 _FEW = (0.025, 0.008)  # of the contrast of an edge, beside it and two blocks away: more than JPEG mostly leaves there
@@ -31,13 +33,15 @@ _FRAMED = 0.92  # of its rim: what edges this plain frame is seldom cloth, and n
 _LENIENCE = 1.3 / 255
 _NOOK = 160  # px: a piece of the outside cut off by noise is no larger
 _PANEL = 300  # px: smaller white parts between plain edges are holes sooner than cloth
+_SLIGHT = 0.16  # of the picture: glasses and sandals are slight, and the ground shows through them; cloth is not
+_SLIGHT_LENIENCE = 2.2 / 255  # JPEG tints the narrow ground between a temple and a lens
+_TINT = 0.6  # of how far a hole of something slight lies from the ground in colour: JPEG bleeds colour into it
+_STRAPPED = (0.27, 25)  # of the picture, px: up to this large, a product of many holes may be one of straps
 _PATTERN = 3  # a large product with more small holes than that has none: they are white checks or letters
 _DEEP = 0.4  # this far from the ground, next to it, is neither white metal nor shaded cloth
 _OPENING = (60, 0.9, 1.7 / 255)  # px, of its rim that is deep, and how level: the ground seen between legs, past an arm
 _FILLED = 0.28  # of its box: openings are; those between arm and body slant, and are thin
 _SLIT = 10  # px: lower and twice as wide is a white stripe of cloth
-_SMALL = 0.12  # of the picture: jewellery and shoes, that throw shadows to any side
-_DARK = 0.05  # a shadow is at least this dark somewhere
 _SPECK = 0.08  # a part that is nowhere further from the ground is noise
 _SCRAP = 0.005  # of the largest part's size: a smaller one by itself is none of the product
 _CROSS = ndimage.generate_binary_structure(2, 1)
@@ -50,20 +54,33 @@ def product_mask(rgb: Floats, ground: Ground) -> Mask:
     Drawn twice: once believing faint signs, which finds white cloth whole and noise with it, once disbelieving them. Of
     what only the first finds, what is as wide as cloth is kept.
     """
+    window = box_of(ground.distance(rgb) > _least(ground), _MARGIN)
+    mask = np.zeros(rgb.shape[:2], bool)
+    if window[0].stop:
+        near_product = Ground(ground.colour[window], ground.noise, ground.share)
+        mask[window] = _product_within(rgb[window], near_product, mask.size)
+    return mask
+
+
+def _least(ground: Ground) -> float:
+    return max(_PALE, 3.5 * ground.noise)
+
+
+def _product_within(rgb: Floats, ground: Ground, area: int) -> Mask:
+    """Return `product_mask` of a part of a picture of `area` px, outside of which nothing but ground shows."""
     distance = ground.distance(rgb)
     apart = rgb - ground.colour
     near = ndimage.maximum_filter(largest(np.abs(apart)), 2 * _BLOCK + 1)
     far = ndimage.maximum_filter(near, 2 * _BLOCK + 3)
-    least = max(_PALE, 3.5 * ground.noise)
-    few, many = (np.maximum(least, np.maximum(beside * near, away * far)) for beside, away in (_FEW, _MANY))
-    wide = _drawn(distance, few, apart, ground.noise)
-    tight = _drawn(distance, many, apart, ground.noise)
+    few, many = (np.maximum(_least(ground), np.maximum(beside * near, away * far)) for beside, away in (_FEW, _MANY))
+    wide = _drawn(distance, few, apart, ground.noise, area)
+    tight = _drawn(distance, many, apart, ground.noise, area)
     open_part = _same(wide.openings, tight.level) | tight.openings
     product = tight.product & ~open_part
     mask = product | _broad(wide.product & ~product & ~_doubly(tight.holes, wide.product) & ~open_part, product)
     outside = joined_to_border(~mask)
-    shadow = _shadow(mask, outside, rgb, ground, distance)
-    return without_odd(_without_specks(_without_scraps(mask & ~shadow, shadow), distance), _SCRAP)
+    shadow = cast_shadow(mask, outside, rgb, ground, area)
+    return without_odd(_without_specks(without_scraps(mask & ~shadow, shadow), distance, area), _SCRAP)
 
 
 @dataclass(frozen=True)
@@ -77,12 +94,12 @@ class _Drawn:
     openings: Mask
 
 
-def _drawn(distance: Floats, doubt: Floats, apart: Floats, noise: float) -> _Drawn:
+def _drawn(distance: Floats, doubt: Floats, apart: Floats, noise: float, area: int) -> _Drawn:
     """Return the product as it is when nothing within `doubt` of the ground counts, and its holes."""
     votes = ndimage.uniform_filter((distance > doubt).astype(np.float32), 5, mode="nearest")
     like_ground = (votes <= 0.5) & (distance <= 2 * doubt)
     like_ground |= _ragged(~like_ground, distance, doubt)
-    reached, holes, openings = _true_ground(like_ground, apart, noise)
+    reached, holes, openings = _true_ground(like_ground, apart, noise, area)
     return _Drawn(~(reached | holes), like_ground, holes, openings)
 
 
@@ -91,8 +108,8 @@ def _same(openings: Mask, level: Mask) -> Mask:
     if not openings.any():
         return openings
     labels, count = ndimage.label(level)
-    share = ndimage.mean(openings, labels, np.arange(1, count + 1))
-    found: Mask = openings | np.concatenate([[False], share > 0.5])[labels]
+    mostly = sums(openings, labels, count) > 0.5 * sums(level, labels, count)
+    found: Mask = openings | np.concatenate([[False], mostly])[labels]
     return found
 
 
@@ -101,19 +118,27 @@ def _doubly(holes: Mask, wide: Mask) -> Mask:
     labels, count = ndimage.label(holes)
     if not count:
         return holes
-    index = np.arange(1, count + 1)
-    size, cloth = ndimage.sum_labels(holes, labels, index), ndimage.mean(wide, labels, index)
-    kept: Mask = np.concatenate([[False], (cloth <= 0.5) | (size <= _PANEL)])[labels]
+    size, cloth = sums(holes, labels, count), sums(wide, labels, count)
+    kept: Mask = np.concatenate([[False], (cloth <= 0.5 * size) | (size <= _PANEL)])[labels]
     return kept
 
 
 def _broad(added: Mask, product: Mask) -> Mask:
     """Return the parts of `added` that are as wide as cloth, or that the product closes in."""
-    wide = added & (ndimage.distance_transform_edt(added | product) > _FRINGE)
-    core = wide & (ndimage.distance_transform_edt(added) > _FRINGE)
+    core = _deep(added, added) & _deep(added | product, added)
     kept = ndimage.binary_dilation(core, _SQUARE, iterations=_FRINGE) & added
     broad: Mask = kept | (added & ~joined_to_border(~(product | kept)))
     return broad
+
+
+def _deep(mask: Mask, where: Mask) -> Mask:
+    """Return the pixels of `where` that lie further than a fringe's width inside `mask`."""
+    found = np.zeros_like(where)
+    window = box_of(where, _FRINGE + 2)
+    if window[0].stop:
+        part = mask[window]
+        found[window] = where[window] & (part.all() or ndimage.distance_transform_edt(part) > _FRINGE)
+    return found
 
 
 def _ragged(mask: Mask, distance: Floats, doubt: Floats) -> Mask:
@@ -124,7 +149,7 @@ def _ragged(mask: Mask, distance: Floats, doubt: Floats) -> Mask:
     return ragged
 
 
-def _true_ground(like_ground: Mask, apart: Floats, noise: float) -> tuple[Mask, Mask, Mask]:
+def _true_ground(like_ground: Mask, apart: Floats, noise: float, area: int) -> tuple[Mask, Mask, Mask]:
     """Return parts of `like_ground`: what the border reaches, nooks and all, the product's holes, the surest holes."""
     open_part = ndimage.binary_erosion(like_ground, _CROSS, iterations=_GAP, border_value=1)
     core = joined_to_border(open_part)
@@ -132,23 +157,27 @@ def _true_ground(like_ground: Mask, apart: Floats, noise: float) -> tuple[Mask, 
     labels, count = ndimage.label(like_ground & ~reached)
     if not count:
         return reached, np.zeros_like(reached), np.zeros_like(reached)
-    index = np.arange(1, count + 1)
     rim = ndimage.grey_dilation(labels, footprint=_CROSS)
     rim[like_ground] = 0
     nearby = ndimage.maximum_filter(largest(np.abs(apart)), 7)
-    edge = np.maximum(ndimage.sum_labels(rim > 0, rim, index), 1)
-    plain = ndimage.sum_labels(nearby > _PLAIN, rim, index) / edge
-    size = ndimage.sum_labels(like_ground, labels, index)
-    level = _middle_level(labels, count, apart) - noise
-    beside = ndimage.sum_labels(ndimage.binary_dilation(reached, _CROSS), labels, index) > 0
+    edge = np.maximum(sums(rim > 0, rim, count), 1)
+    plain = sums(nearby > _PLAIN, rim, count) / edge
+    size = sums(like_ground, labels, count)
+    covered = float((~like_ground).sum()) / area
+    slight = covered < _SLIGHT
+    level = _middle_level(labels, count, apart, slight) - noise
+    beside = sums(ndimage.binary_dilation(reached, _CROSS), labels, count) > 0
     hole = ((plain >= 0.6) & (level <= 0)) | ((plain >= _FRAMED) & (level <= _LENIENCE))
-    deep = ndimage.sum_labels(nearby > _DEEP, rim, index) / edge
+    deep = sums(nearby > _DEEP, rim, count) / edge
     opening = (size >= _OPENING[0]) & (deep >= _OPENING[1]) & (level <= _OPENING[2])
     opening = _few_alike(_shapely(opening, labels, size), size)
-    if like_ground.mean() < 1 - _SMALL:
+    if slight:
+        hole |= (plain >= _FRAMED) & (level <= _SLIGHT_LENIENCE)
+    if covered > SMALL:
         hole = _shapely(hole, labels, size)
         if (hole & (size <= _PANEL)).sum() > _PATTERN:
-            hole &= size > _PANEL
+            sure = (plain >= _FRAMED) & (level <= 0) & (size >= _STRAPPED[1])
+            hole &= (size > _PANEL) | (sure & (covered < _STRAPPED[0]))
     hole |= opening
     nook = beside & (size <= _NOOK)
     chosen = [np.concatenate([[False], some])[labels] for some in (nook & ~hole, hole, opening)]
@@ -173,70 +202,28 @@ def _few_alike(some: Mask, size: npt.NDArray[np.float64]) -> Mask:
     return few
 
 
-def _middle_level(labels: npt.NDArray[np.int32], count: int, apart: Floats) -> npt.NDArray[np.float64]:
+def _middle_level(labels: npt.NDArray[np.int32], count: int, apart: Floats, slight: bool) -> npt.NDArray[np.float64]:
     """Return (count,): how far the middle of each labelled part lies from the ground, beyond what its width excuses.
 
     Of the mean difference, as noise has both signs. In a narrow hole JPEG's noise reaches everywhere.
     """
-    index = np.arange(1, count + 1)
+    window = box_of(labels > 0, 1)
+    labels, apart = labels[window], apart[window]
     depth = ndimage.distance_transform_edt(labels > 0)
-    deepest = np.concatenate([[0.0], _maximum(depth, labels, count)])
+    deepest = np.concatenate([[0.0], maximum(depth, labels, count)])
     middle = labels * (depth >= 0.5 * deepest[labels])
-    level = np.max([np.abs(ndimage.mean(apart[..., channel], middle, index)) for channel in range(3)], axis=0)
+    size = sums(middle > 0, middle, count)
+    means = np.abs([sums(apart[..., channel], middle, count) / size for channel in range(3)])
+    level = np.maximum(means.min(axis=0), _TINT * means.max(axis=0)) if slight else means.max(axis=0)
     return np.asarray(level - _EXACT * (1 + 16 / deepest[1:] ** 1.5))
 
 
-def _shadow(mask: Mask, outside: Mask, rgb: Floats, ground: Ground, distance: Floats) -> Mask:
-    """Return the pixels of `mask` that are a cast shadow or a reflection: soft darkness around the product's foot."""
-    rows = np.flatnonzero(mask.any(axis=1))
-    if not len(rows):
-        return np.zeros_like(mask)
-    smooth = ndimage.gaussian_filter(distance, 0.8)
-    slope = np.hypot(ndimage.sobel(smooth, 0), ndimage.sobel(smooth, 1)) / 8
-    darker = (ground.colour - rgb).min(axis=-1)
-    neutral = distance - darker <= 0.02 + 0.15 * distance
-    soft = mask & neutral & (distance < 0.45) & (slope < 0.01 + 0.09 * distance)
-    if mask.mean() > _SMALL:  # cloth shades as softly as a shadow does: only around the foot
-        soft[: rows[0] + round(0.6 * (rows[-1] - rows[0]))] = False
-    start = outside & ndimage.binary_dilation(soft, _CROSS)
-    grown = ndimage.binary_propagation(start, _CROSS, mask=soft | start) & mask
-    grown = ndimage.binary_opening(grown, _SQUARE)  # thin and pale is a wire in the light, no shadow
-    labels, count = ndimage.label(grown)
-    if not count:
-        return np.zeros_like(mask)
-    dark = _maximum(smooth, labels, count) >= _DARK
-    found: Mask = np.concatenate([[False], dark])[labels]
-    return found
-
-
-def _without_scraps(mask: Mask, shadow: Mask) -> Mask:
-    """Return `mask` without the thin scraps that a shadow's own rim leaves."""
-    if not shadow.any():
-        return mask
-    solid = ndimage.binary_opening(mask, _SQUARE, iterations=2)
-    labels, count = ndimage.label(mask & ~ndimage.binary_dilation(solid, _CROSS), _SQUARE)
-    touching = np.zeros(count + 1, bool)
-    touching[labels[ndimage.binary_dilation(shadow, _SQUARE)]] = True
-    touching[0] = False
-    kept: Mask = mask & ~touching[labels]
-    return kept
-
-
-def _without_specks(mask: Mask, distance: Floats) -> Mask:
+def _without_specks(mask: Mask, distance: Floats, area: int) -> Mask:
     labels, count = ndimage.label(mask, np.ones((3, 3)))
     if not count:
         return mask
-    index = np.arange(1, count + 1)
-    size = ndimage.sum_labels(mask, labels, index)
-    strength = _maximum(distance, labels, count)
-    kept = (size >= 5) & ((strength >= _SPECK) | (size >= 0.02 * mask.size))
+    size = sums(mask, labels, count)
+    strength = maximum(distance, labels, count)
+    kept = (size >= 5) & ((strength >= _SPECK) | (size >= 0.02 * area))
     found: Mask = np.concatenate([[False], kept])[labels]
     return found
-
-
-def _maximum(values: Floats, labels: npt.NDArray[np.int32], count: int) -> npt.NDArray[np.float64]:
-    """Return (count,): as scipy's of that name, that sorts the whole picture first."""
-    greatest = np.full(count + 1, -np.inf)
-    inside = labels > 0
-    np.maximum.at(greatest, labels[inside], values[inside])
-    return greatest[1:]
