@@ -147,6 +147,41 @@ class JobConfig(Section):
     store_threads: Annotated[int, Field(ge=1, le=64)] = 2
 
 
+class DeskToken(Section):
+    """Somebody who may log in at the review desk: by the token with this SHA-256, or the one in a variable."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    role: Literal["reviewer", "reader"] = "reviewer"  # a reader sees everything and decides nothing
+    token_sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
+    env: str = ""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> DeskToken:
+        if bool(self.token_sha256) == bool(self.env):
+            raise ValueError("a token is named by token_sha256 or by env, one of the two")
+        return self
+
+
+class ServeConfig(Section):
+    """The review desk. Beyond loopback it starts only where people prove who they are: by token or through a proxy.
+
+    `proxy_header` names the header in which a reverse proxy at one of `proxies` says who is asking.
+    """
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8017  # 0: any free one
+    tokens: tuple[DeskToken, ...] = ()
+    proxy_header: str = ""
+    proxies: tuple[str, ...] = ()  # addresses or networks
+    reviewers: tuple[str, ...] = ()  # whom the proxy names and who may decide; empty: everybody it names
+    hosts: tuple[str, ...] = ()  # names that browsers know the desk by, beside loopback's
+    certificate: str = ""
+    key: str = ""
+    secret: str = ""  # signs sessions; empty: a new one at every start
+    session_hours: Annotated[float, Field(gt=0, le=720)] = 12.0
+    cache_mb: Annotated[int, Field(ge=1, le=4_096)] = 64  # of pictures scaled for the page
+
+
 class Settings(Section):
     """Everything a job needs to know, resolved and validated."""
 
@@ -160,12 +195,14 @@ class Settings(Section):
     restyle: RestyleConfig = RestyleConfig()
     storage: StorageConfig = StorageConfig()
     job: JobConfig = JobConfig()
+    serve: ServeConfig = ServeConfig()
 
     def public(self) -> dict[str, Any]:
         """Return the settings as JSON-ready values with every secret hidden, for the run's ledger row."""
         values = self.model_dump(mode="json", by_alias=True)
         for section in ("database", "catalog"):
             values[section]["url"] = hide_password(values[section]["url"])
+        values["serve"].update(secret="***" if self.serve.secret else "", tokens=[token.name for token in self.serve.tokens])
         secrets = ("key", "secret", "token", "password")
         values["storage"]["options"] = {
             name: "***" if any(word in name.lower() for word in secrets) else _hide_nested(value, secrets)
