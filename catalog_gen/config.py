@@ -126,6 +126,12 @@ class RestyleConfig(Section):
     tile: Annotated[int, Field(ge=256, le=8_192, multiple_of=32)] = 2_048  # px: larger pictures are worked in tiles
 
 
+class ReviewConfig(Section):
+    """Decisions on pictures. `reviewer`: whose name they are recorded under; empty: the operating system's user."""
+
+    reviewer: str = ""
+
+
 class StorageConfig(Section):
     """Where pictures go: a folder or an fsspec URL such as `s3://bucket/prefix`, with its options."""
 
@@ -193,6 +199,7 @@ class Settings(Section):
     gan: GanConfig = GanConfig()
     gate: GateConfig = GateConfig()
     restyle: RestyleConfig = RestyleConfig()
+    review: ReviewConfig = ReviewConfig()
     storage: StorageConfig = StorageConfig()
     job: JobConfig = JobConfig()
     serve: ServeConfig = ServeConfig()

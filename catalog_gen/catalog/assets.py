@@ -1,35 +1,32 @@
-"""Stored pictures: looking them up, moving them between states, counting them, sampling them for a sheet."""
+"""Stored pictures: looking them up, counting them, sampling them for a sheet; `decisions` moves them on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
 
 import sqlalchemy as sa
 
 from catalog_gen.catalog import tables
+from catalog_gen.catalog.asset_rows import asset_of
 from catalog_gen.catalog.database import Database
-from catalog_gen.catalog.duplicates import buckets, near_duplicates
-from catalog_gen.catalog.model import ASSET_STATES, DEAD_STATES, Asset, SampledAsset
+from catalog_gen.catalog.duplicates import near_duplicates
+from catalog_gen.catalog.model import ASSET_STATES, Asset, SampledAsset
 from catalog_gen.catalog.source import CatalogSource
-from catalog_gen.catalog.statements import insert_new, locked
-from catalog_gen.catalog.text import clean_reason
 from catalog_gen.errors import UsageError
 
 __all__ = [
     "assets_of",
     "get_asset",
     "live_asset",
+    "live_assets",
     "near_duplicates",
     "sample_assets",
-    "set_state",
     "status_counts",
 ]
 
 PAGE = 2_000
 
 table = tables.asset
-_NAMES = [field.name for field in fields(Asset)]
 
 
 def get_asset(database: Database, asset_id: str) -> Asset:
@@ -38,7 +35,7 @@ def get_asset(database: Database, asset_id: str) -> Asset:
         row = connection.execute(sa.select(table).where(table.c.id == asset_id)).mappings().one_or_none()
     if row is None:
         raise UsageError(f"there is no asset {asset_id!r}", where=database.where)
-    return _asset(row)
+    return asset_of(row)
 
 
 def live_asset(database: Database, sku: str, kind: str = "generated") -> Asset | None:
@@ -51,42 +48,22 @@ def live_asset(database: Database, sku: str, kind: str = "generated") -> Asset |
     )
     with database.read() as connection:
         row = connection.execute(query).mappings().one_or_none()
-    return None if row is None else _asset(row)
+    return None if row is None else asset_of(row)
+
+
+def live_assets(database: Database, sku: str, kind: str, style: str = "") -> list[Asset]:
+    """Return the pictures of this kind and style that stand for the product now, by output."""
+    where = (table.c.sku == sku, table.c.kind == kind, table.c.style == style, table.c.live)
+    with database.read() as connection:
+        rows = connection.execute(sa.select(table).where(*where).order_by(table.c.variant)).mappings()
+        return [asset_of(row) for row in rows]
 
 
 def assets_of(database: Database, sku: str) -> list[Asset]:
     """Return every picture ever recorded for the product, oldest first."""
     query = sa.select(table).where(table.c.sku == sku).order_by(table.c.created_at, table.c.id)
     with database.read() as connection:
-        return [_asset(row) for row in connection.execute(query).mappings()]
-
-
-def set_state(database: Database, asset_id: str, state: str, reason: str = "") -> Asset:
-    """Move an asset to another state and return it. Once rejected it is not live: its product lacks a picture again.
-
-    Raises UsageError for an unknown asset or state, and when another picture stands for the product by now.
-    """
-    if state not in ASSET_STATES:
-        raise UsageError(f"there is no state {state!r}", hint=f"States: {', '.join(ASSET_STATES)}.")
-    live = state not in DEAD_STATES
-    values = {"state": state, "reason": clean_reason(reason), "live": live}
-    if live:
-        values["retired_by"] = None  # it stands again: no revert has to bring it back
-    change = sa.update(table).where(table.c.id == asset_id).values(values)
-    with database.transaction() as connection:
-        query = sa.select(table).where(table.c.id == asset_id)
-        row = connection.execute(locked(connection, query, table)).mappings().one_or_none()
-        if row is None:
-            raise UsageError(f"there is no asset {asset_id!r}", where=database.where)
-        try:
-            connection.execute(change)
-        except sa.exc.IntegrityError as error:
-            raise UsageError(f"another picture stands for {row['sku']} by now", where=f"asset {asset_id}") from error
-        connection.execute(sa.delete(tables.phash).where(tables.phash.c.asset_id == asset_id))
-        if live and row["kind"] == "generated":
-            hashes = [{"bucket": bucket, "asset_id": asset_id} for bucket in buckets(row["phash"])]
-            insert_new(connection, tables.phash, hashes)
-        return _asset(connection.execute(query).mappings().one())
+        return [asset_of(row) for row in connection.execute(query).mappings()]
 
 
 def status_counts(database: Database, source: CatalogSource, job: str = "fill-missing") -> dict[str, int]:
@@ -134,7 +111,7 @@ def sample_assets(database: Database, source: CatalogSource, run_id: str, limit:
     """
     query = sa.select(table).where(table.c.run_id == run_id).order_by(table.c.sha256, table.c.id).limit(limit)
     with database.read() as connection:
-        sample = [_asset(row) for row in connection.execute(query).mappings()]
+        sample = [asset_of(row) for row in connection.execute(query).mappings()]
     products = source.fetch([asset.sku for asset in sample])
     sampled = [SampledAsset(asset, products.get(asset.sku)) for asset in sample]
     yield from sorted(sampled, key=lambda item: (item.category, -_similarity(item.asset), item.asset.sku))
@@ -143,7 +120,3 @@ def sample_assets(database: Database, source: CatalogSource, run_id: str, limit:
 def _similarity(asset: Asset) -> float:
     value = asset.scores.get("similarity")
     return float(value) if isinstance(value, int | float) else -1.0
-
-
-def _asset(row: sa.RowMapping) -> Asset:
-    return Asset(**{name: row[name] for name in _NAMES})

@@ -13,6 +13,8 @@ Where: TypeAlias = tuple[tuple[str, str], ...]
 OutcomeName: TypeAlias = Literal["generated", "restyled", "needs_review", "failed", "skipped"]
 AssetState: TypeAlias = Literal["draft", "needs_review", "approved", "rejected", "published", "failed"]
 RunState: TypeAlias = Literal["running", "finished", "partial", "failed", "died"]
+ReasonKind: TypeAlias = Literal["", "similarity", "fault", "duplicate", "cut-out", "source", "person", "other"]
+"""What kind of reason a picture's `reason` is; of several, the first."""
 
 ASSET_STATES: tuple[AssetState, ...] = ("draft", "needs_review", "approved", "rejected", "published", "failed")
 DEAD_STATES: frozenset[str] = frozenset({"rejected", "failed"})
@@ -78,19 +80,36 @@ class NewAsset:
     colours: str = ""
     source_asset_id: str | None = None
     input_hash: str = ""  # of a restyled picture: its source, its template's output and its engine
+    category: str = ""  # the product's, at this time
+    doubt: float = 0.0  # 0 to 1: how unsure the job is of the picture
+    reason_kind: ReasonKind = ""
 
 
 @dataclass(frozen=True)
 class Asset(NewAsset):
     """A recorded picture: what the job gave, and who recorded it when. `live` says that it stands for its product.
 
-    `retired_by` is the run whose picture took its place, or that itself was reverted.
+    `retired_by` is the run whose picture took its place, or that itself was reverted. `version` counts the changes of
+    its state and liveness, so that a decision can name what its reviewer saw.
     """
 
     run_id: str = ""
     live: bool = True
     created_at: datetime | None = None
     retired_by: str | None = None
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the next drawing of a product is asked to be: `words` instead of its own ("": its own), so many candidates
+    (None: as configured)."""
+
+    words: str = ""
+    candidates: int | None = None
+
+
+NO_WISH = Wish()
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,10 @@ from catalog_gen.catalog.duplicates import buckets
 from catalog_gen.catalog.model import DEAD_STATES, NewAsset, Outcome, RecordResult
 from catalog_gen.catalog.statements import among, chunks, insert_new, locked, update_each
 from catalog_gen.catalog.text import clean, clean_json, clean_reason
+from catalog_gen.catalog.wishes import drop_wishes
 from catalog_gen.errors import InternalError, TransientError
 
+MAX_CATEGORY = 200  # characters: an index over longer ones has its limits on PostgreSQL
 NEVER_AGAIN = 1_000_000  # attempts of a row that another night cannot help: above any `max_attempts`
 
 work, run_item, asset, phash = tables.work, tables.run_item, tables.asset, tables.phash
@@ -47,6 +49,7 @@ def record(database: Database, run_id: str, job: str, outcomes: Sequence[Outcome
             (kept if there else beaten).append(by_sku[sku])
         _settle(connection, run_id, job, kept, mine, now)
         _settle_beaten(connection, run_id, job, [outcome.sku for outcome in beaten], now)
+        drop_wishes(connection, [outcome.sku for outcome in kept if _is_new_drawing(outcome)])
     counted = {outcome.sku for outcome in kept} | before
     return RecordResult(
         recorded=[sku for sku in by_sku if sku in counted], lost=[sku for sku in by_sku if sku not in counted]
@@ -93,6 +96,10 @@ def _recorded_before(connection: sa.Connection, run_id: str, outcomes: Sequence[
     return found
 
 
+def _is_new_drawing(outcome: Outcome) -> bool:
+    return any(picture.kind == "generated" for picture in outcome.pictures)
+
+
 def _first_id(outcome: Outcome) -> str | None:
     return next((picture.id for picture in outcome.pictures), None)
 
@@ -109,7 +116,7 @@ def _retire_replaced(connection: sa.Connection, run_id: str, pictures: Sequence[
         replaced = [id for id, *place in rows if tuple(place) in places]
         for ids in chunks(replaced):
             change = sa.update(asset).where(among(connection, asset.c.id, ids))
-            connection.execute(change.values(live=False, retired_by=run_id))
+            connection.execute(change.values(live=False, retired_by=run_id, version=asset.c.version + 1))
 
 
 def _insert_assets(connection: sa.Connection, run_id: str, now: datetime, pictures: Sequence[NewAsset]) -> set[str]:
@@ -141,6 +148,7 @@ def _row(picture: NewAsset, run_id: str, now: datetime) -> dict[str, Any]:
         row[name] = clean(row[name]) if row[name] is not None else None
     row["scores"], row["settings"] = clean_json(picture.scores), clean_json(picture.settings)
     row["reason"] = clean_reason(picture.reason)
+    row["category"] = row["category"][:MAX_CATEGORY]
     return row | {"live": picture.state not in DEAD_STATES, "run_id": run_id, "created_at": now}
 
 

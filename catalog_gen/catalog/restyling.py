@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from catalog_gen.catalog import tables
+from catalog_gen.catalog.asset_rows import asset_of
 from catalog_gen.catalog.database import Database
 from catalog_gen.catalog.model import (
     APPROVED_STATES,
@@ -30,7 +31,6 @@ from catalog_gen.catalog.source import CatalogSource
 from catalog_gen.catalog.statements import among, chunks
 
 asset = tables.asset
-_NAMES = [field.name for field in fields(Asset)]
 
 
 @dataclass(frozen=True)
@@ -162,5 +162,5 @@ def _generated(database: Database, skus: Sequence[str]) -> dict[str, list[Asset]
                 asset.c.state.not_in(sorted(DEAD_STATES)),
             )
             for row in connection.execute(query).mappings():
-                found[row["sku"]].append(Asset(**{name: row[name] for name in _NAMES}))
+                found[row["sku"]].append(asset_of(row))
     return dict(found)

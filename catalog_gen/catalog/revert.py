@@ -101,26 +101,28 @@ def _take_out(
     others_live = any(row["live"] for row in chain if row["id"] != own)
     follower = picture["retired_by"] if picture["retired_by"] != run_id else None
     if picture["live"] or follower:
-        _change(connection, own, live=False, retired_by=run_id)
+        _change(connection, picture, live=False, retired_by=run_id)
         result.retired += bool(picture["live"])
     if before is None:
         return
     if follower:
-        _change(connection, before["id"], retired_by=follower)
+        _change(connection, before, live=before["live"], retired_by=follower)
     elif not others_live and before["state"] not in DEAD_STATES:
-        _change(connection, before["id"], live=True, retired_by=None)
+        _change(connection, before, live=True, retired_by=None)
         result.restored += 1
 
 
-def _change(connection: sa.Connection, asset_id: str, **values: object) -> None:
-    connection.execute(sa.update(asset).where(asset.c.id == asset_id).values(values))
+def _change(connection: sa.Connection, row: sa.RowMapping, *, live: bool, retired_by: str | None) -> None:
+    version = row["version"] + (live != row["live"])
+    values = {"live": live, "retired_by": retired_by, "version": version}
+    connection.execute(sa.update(asset).where(asset.c.id == row["id"]).values(values))
 
 
 def _places(connection: sa.Connection, skus: Sequence[str]) -> dict[_Place, list[sa.RowMapping]]:
     """Lock the restyled pictures of these products, and return them by their place."""
     found: dict[_Place, list[sa.RowMapping]] = {}
     columns = (asset.c.id, asset.c.sku, asset.c.style, asset.c.variant)
-    more = (asset.c.run_id, asset.c.live, asset.c.state, asset.c.retired_by)
+    more = (asset.c.run_id, asset.c.live, asset.c.state, asset.c.retired_by, asset.c.version)
     for some in chunks(skus):
         query = sa.select(*columns, *more).where(among(connection, asset.c.sku, some), asset.c.kind == "restyled")
         for row in connection.execute(locked(connection, query.order_by(asset.c.id), asset)).mappings():

@@ -49,7 +49,7 @@ def start_run(
             "heartbeat_at": now,
             "host": socket.gethostname(),
             "pid": os.getpid(),
-            "user": _user(),
+            "user": user_name(),
             "version": version,
             "config": clean_json(config),
             "models": clean_json(models),
@@ -144,7 +144,8 @@ def _record(row: sa.RowMapping) -> RunRecord:
     return RunRecord(**{**row, "state": state})
 
 
-def _user() -> str:
+def user_name() -> str:
+    """Return the operating system's name for whoever runs this process, or their number."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name

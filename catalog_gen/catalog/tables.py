@@ -144,11 +144,16 @@ asset = sa.Table(
     sa.Column("input_hash", sa.Text, nullable=False, server_default=""),
     sa.Column("retired_by", Key),
     sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("category", sa.Text, nullable=False, server_default=""),
+    sa.Column("doubt", sa.Double, nullable=False, server_default="0"),
+    sa.Column("reason_kind", sa.Text, nullable=False, server_default=""),
     sa.CheckConstraint(
         "state IN ('draft', 'needs_review', 'approved', 'rejected', 'published', 'failed')", name="cg_asset_state"
     ),
     sa.Index("cg_asset_sku", "sku", "kind"),
     sa.Index("cg_asset_run", "run_id"),
+    sa.Index("cg_asset_review", "live", "state", "doubt", "id"),
 )
 sa.Index(
     "cg_asset_live",
@@ -159,6 +164,47 @@ sa.Index(
     unique=True,
     sqlite_where=asset.c.live,
     postgresql_where=asset.c.live,
+)
+
+# One row a decision of a person; an undo is a row too, which names what it undoes. Rows are added, and never changed
+# but for `undone_by`, so that all that people decided can be told from them.
+decision = sa.Table(
+    "cg_decision",
+    metadata,
+    sa.Column("id", Key, primary_key=True),
+    sa.Column("asset_id", Key, nullable=False),
+    sa.Column("sku", Key, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("from_state", sa.Text, nullable=False),
+    sa.Column("to_state", sa.Text, nullable=False),
+    sa.Column("from_version", sa.Integer, nullable=False),
+    sa.Column("to_version", sa.Integer, nullable=False),
+    sa.Column("reviewer", Key, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("decided_at", UtcTime, nullable=False),
+    sa.Column("undone_by", Key),
+    sa.Column("undoes", Key),
+    sa.Column("details", sa.JSON, nullable=False),
+    sa.CheckConstraint("action IN ('approve', 'reject', 'again', 'undo')", name="cg_decision_action"),
+    sa.CheckConstraint("source IN ('desk', 'file', 'command')", name="cg_decision_source"),
+    sa.CheckConstraint("(action = 'undo') = (undoes IS NOT NULL)", name="cg_decision_undoes"),
+    sa.Index("cg_decision_asset", "asset_id"),
+    sa.Index("cg_decision_sku", "sku"),
+    sa.Index("cg_decision_time", "decided_at", "id"),
+    sa.Index("cg_decision_reviewer", "reviewer", "decided_at"),
+)
+
+# What the next drawing of a product is asked to be; gone when a picture is recorded.
+wish = sa.Table(
+    "cg_wish",
+    metadata,
+    sa.Column("sku", Key, primary_key=True),
+    sa.Column("words", sa.Text, nullable=False),
+    sa.Column("candidates", sa.Integer),
+    sa.Column("decision_id", Key, nullable=False),
+    sa.Column("requested_by", sa.Text, nullable=False),
+    sa.Column("requested_at", UtcTime, nullable=False),
 )
 
 # Four 16-bit bands of the perceptual hash and a fifth entry for the whole of it; the high bits number the band.

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from catalog_gen import __version__
-from catalog_gen.cli import catalogue, evaluation, jobs, ledger, restyling, training
+from catalog_gen.cli import catalogue, evaluation, jobs, ledger, restyling, review, training
 from catalog_gen.errors import EXIT_OK, CatalogGenError, InternalError, UsageError
 
 app = typer.Typer(
@@ -35,8 +35,10 @@ app.command()(restyling.restyle)
 app.command()(ledger.runs)
 app.command()(ledger.status)
 app.command()(ledger.replay)
-app.command()(ledger.approve)
-app.command()(ledger.reject)
+app.command()(review.approve)
+app.command()(review.reject)
+app.command()(review.again)
+app.command()(review.undo)
 app.command()(ledger.sheet)
 app.command()(evaluation.evaluate)
 app.command()(jobs.demo)

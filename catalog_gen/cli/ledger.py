@@ -1,4 +1,4 @@
-"""What past runs left: `runs`, `status`, `replay`, `approve`, `reject`, `sheet`."""
+"""What past runs left: `runs`, `status`, `replay`, `sheet`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from catalog_gen.cli.options import ConfigFlag, DatabaseFlag, StorageFlag, open_catalogue, read_settings
-from catalog_gen.errors import EXIT_OK, EXIT_SOME_FAILED
 
 
 def runs(
@@ -60,38 +59,6 @@ def replay(
         out.write_bytes(result.data)
     typer.echo(result.describe())
     raise typer.Exit(result.exit_code)
-
-
-def approve(
-    skus: Annotated[list[str], typer.Argument(help="Products whose live pictures may be used.")],
-    config: ConfigFlag = None,
-    database: DatabaseFlag = None,
-) -> None:
-    """Approve pictures; with catalog.writeback, write their URLs to the shop's own table."""
-    from catalog_gen.pipeline.approval import approve as decide
-
-    settings = read_settings(config, {"database.url": database})
-    with open_catalogue(settings) as opened:
-        opened.check_schema()
-        decisions = decide(settings, opened, skus)
-    typer.echo(decisions.describe())
-    raise typer.Exit(EXIT_SOME_FAILED if decisions.missing else EXIT_OK)
-
-
-def reject(
-    skus: Annotated[list[str], typer.Argument(help="Products whose live pictures are not good enough.")],
-    reason: Annotated[str, typer.Option(help="Why; kept with the picture.")],
-    config: ConfigFlag = None,
-    database: DatabaseFlag = None,
-) -> None:
-    """Reject pictures: the next run draws others for these products."""
-    from catalog_gen.pipeline.approval import reject as decide
-
-    with open_catalogue(read_settings(config, {"database.url": database})) as opened:
-        opened.check_schema()
-        decisions = decide(opened, skus, reason)
-    typer.echo(decisions.describe())
-    raise typer.Exit(EXIT_SOME_FAILED if decisions.missing else EXIT_OK)
 
 
 def sheet(

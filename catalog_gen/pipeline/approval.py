@@ -1,63 +1,88 @@
-"""Deciding on pictures from the command line: approve (and write the URL to the shop's own table), or reject."""
+"""Deciding on pictures from the command line: approve (and write the URL to the shop's own table), reject, again."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from uuid import uuid4
 
-from catalog_gen.catalog.assets import live_asset, set_state
+from catalog_gen.catalog.assets import live_assets
 from catalog_gen.catalog.database import Database
+from catalog_gen.catalog.decisions import Action, Decided, Decision, Wish, decide
+from catalog_gen.catalog.model import APPROVED_STATES, NO_WISH
+from catalog_gen.catalog.runs import user_name
 from catalog_gen.catalog.source import open_source
 from catalog_gen.config import Settings
 
 
+@dataclass(frozen=True)
+class Ask:
+    """What is to become of the live pictures of `skus`: the generated ones, or of a style the restyled ones."""
+
+    skus: Sequence[str]
+    action: Action
+    reason: str = ""
+    style: str = ""
+    wish: Wish = NO_WISH
+
+
 @dataclass
 class Decisions:
-    """What came of a list of skus: `decided`, `written` to the shop's table, `missing` a live picture."""
+    """What came of a list of skus: each picture's decision, `written` URLs, skus `missing` a live picture."""
 
-    state: str
-    decided: list[str] = field(default_factory=list)
+    decided: list[Decided] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
+    @property
+    def failed(self) -> bool:
+        """Whether something that was asked did not come to be."""
+        return bool(self.missing) or any(one.result not in ("done", "already") for one in self.decided)
+
     def describe(self) -> str:
-        lines = [f"{len(self.decided)} {self.state}"]
+        """Return the counts, and a line for each that did not come to be."""
+        counts = {result: sum(one.result == result for one in self.decided) for result in ("done", "already")}
+        lines = [f"{counts['done']} decided" + (f", {counts['already']} were already" if counts["already"] else "")]
         if self.written:
             lines.append(f"  {len(self.written)} URLs written to the shop's table")
+        lines += [f"  {one.told}" for one in self.decided if one.result not in counts]
         lines += [f"  {sku}: no live picture" for sku in self.missing]
         return "\n".join(lines)
 
 
-def approve(settings: Settings, database: Database, skus: Sequence[str]) -> Decisions:
-    """Approve the live pictures of `skus`; with `catalog.writeback`, write each URL where the shop's row has no image.
+def reviewer_name(settings: Settings) -> str:
+    """Return the name that this process's decisions are recorded under."""
+    return settings.review.reviewer or user_name()
 
-    The state first, the URL after it: a crash between the two is mended by approving again, which changes nothing else.
+
+def decide_skus(settings: Settings, database: Database, ask: Ask) -> Decisions:
+    """Carry out `ask`. An approved generated picture's URL is written where the shop's row has no image, with
+    `catalog.writeback`: the state first, the URL after it, so that approving again mends a crash between the two.
     """
-    decisions = _decide(database, skus, "approved", "")
-    if settings.catalog.writeback:
-        source = open_source(settings, database)
-        try:
-            for sku in decisions.decided:
-                asset = live_asset(database, sku)
-                if asset is not None and source.write_image(sku, asset.uri):
-                    decisions.written.append(sku)
-        finally:
-            source.close()
-    return decisions
+    kind = "restyled" if ask.style else "generated"
+    result = Decisions()
+    for sku in dict.fromkeys(ask.skus):
+        found = live_assets(database, sku, kind, ask.style)
+        if not found:
+            result.missing.append(sku)
+        wanted = [Decision(uuid4().hex, one.id, ask.action, reason=ask.reason, wish=ask.wish) for one in found]
+        result.decided += decide(database, wanted, reviewer=reviewer_name(settings), source="command")
+    if ask.action == "approve" and kind == "generated":
+        write_back(settings, database, result)
+    return result
 
 
-def reject(database: Database, skus: Sequence[str], reason: str) -> Decisions:
-    """Reject the live pictures of `skus`: the products lack a picture again, and the next run draws another."""
-    return _decide(database, skus, "rejected", reason)
-
-
-def _decide(database: Database, skus: Sequence[str], state: str, reason: str) -> Decisions:
-    decisions = Decisions(state)
-    for sku in dict.fromkeys(skus):
-        asset = live_asset(database, sku)
-        if asset is None:
-            decisions.missing.append(sku)
-            continue
-        set_state(database, asset.id, state, reason)
-        decisions.decided.append(sku)
-    return decisions
+def write_back(settings: Settings, database: Database, result: Decisions) -> None:
+    """Write the URLs of the approved generated pictures to the shop's table, if the configuration asks for that."""
+    if not settings.catalog.writeback:
+        return
+    source = open_source(settings, database)
+    try:
+        for one in result.decided:
+            asset = one.asset
+            if asset is None or not asset.live or asset.kind != "generated" or asset.state not in APPROVED_STATES:
+                continue
+            if source.write_image(asset.sku, asset.uri):
+                result.written.append(asset.sku)
+    finally:
+        source.close()

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 
 from catalog_gen.catalog import runs, tables
 from catalog_gen.catalog.database import Database
+from catalog_gen.catalog.decisions import Decided, Decision, decide
 from catalog_gen.catalog.locks import Lock, acquire_lock
-from catalog_gen.catalog.model import NewAsset, Outcome, Plan, PlanRequest, Product
+from catalog_gen.catalog.model import Asset, NewAsset, Outcome, Plan, PlanRequest, Product
 from catalog_gen.catalog.queue import plan
 from catalog_gen.catalog.source import CatalogSource, open_source
 from catalog_gen.config import Settings
@@ -98,6 +99,20 @@ def picture(sku: str, **changes: Any) -> NewAsset:
 
 def generated(sku: str, **changes: Any) -> Outcome:
     return Outcome(sku, "generated", asset=picture(sku, **changes))
+
+
+def decided(database: Database, asset_id: str, action: Any, *, by: str = "ann", **more: Any) -> Decided:
+    """Decide on a picture, as it is now unless told otherwise."""
+    more = {"reason": "no"} | more if action == "reject" else more
+    [result] = decide(database, [Decision(uuid4().hex, asset_id, action, **more)], reviewer=by, source="desk")
+    return result
+
+
+def reject(database: Database, asset_id: str, reason: str = "no") -> Asset:
+    """Reject a picture that stands, and return it."""
+    result = decided(database, asset_id, "reject", reason=reason)
+    assert result.result == "done" and result.asset is not None, result.told
+    return result.asset
 
 
 def rows_of(database: Database, table: sa.Table, *columns: str) -> list[tuple[Any, ...]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from uuid import uuid4
 
 import sqlalchemy as sa
 from catalog_fixtures import ALIVE, imported, insert_products, make_products, picture
@@ -12,7 +11,7 @@ from catalog_fixtures import ALIVE, imported, insert_products, make_products, pi
 from catalog_gen.catalog import queue, runs, tables
 from catalog_gen.catalog.database import Database
 from catalog_gen.catalog.locks import acquire_lock
-from catalog_gen.catalog.model import NewAsset, Outcome, RestylePlan, ScopeRequest
+from catalog_gen.catalog.model import NewAsset, Outcome, PictureSource, RestylePlan, ScopeRequest
 from catalog_gen.catalog.restyling import RestyleScope, find_sources, live_outputs, plan_restyling
 
 JOB = "restyle:winter"
@@ -59,18 +58,20 @@ def work(database: Database, run_id: str, wanted: RestyleScope) -> list[Outcome]
     with database.read() as connection:
         live = live_outputs(connection, wanted.style, sorted(sources))
     outcomes = [
-        Outcome(sku, "restyled", assets=restyled(sku, wanted.stale(found, live.get(sku, {}))))
+        Outcome(sku, "restyled", assets=restyled(sku, wanted.stale(found, live.get(sku, {})), source_of(found)))
         for sku, found in sources.items()
     ]
     assert queue.record(database, run_id, JOB, outcomes).lost == []
     return outcomes
 
 
-def restyled(sku: str, outputs: dict[str, str]) -> tuple[NewAsset, ...]:
-    return tuple(
-        picture(sku, id=uuid4().hex, kind="restyled", style="winter", variant=name, input_hash=made_from)
-        for name, made_from in outputs.items()
-    )
+def source_of(found: PictureSource) -> str | None:
+    return found.asset.id if found.asset else None
+
+
+def restyled(sku: str, outputs: dict[str, str], source_id: str | None = None) -> tuple[NewAsset, ...]:
+    kind: dict[str, Any] = {"kind": "restyled", "style": "winter", "source_asset_id": source_id}
+    return tuple(picture(sku, variant=name, input_hash=made_from, **kind) for name, made_from in outputs.items())
 
 
 def close(database: Database, run_id: str) -> None:

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from catalog_fixtures import JOB, generated, imported, insert_products, make_products, picture, rows_of, start
+from catalog_fixtures import JOB, generated, imported, insert_products, make_products, picture, reject, rows_of, start
 
 from catalog_gen.catalog import assets, queue, tables
 from catalog_gen.catalog.database import Database
+from catalog_gen.catalog.decisions import undo
 from catalog_gen.catalog.duplicates import MAX_A_BUCKET, buckets
 from catalog_gen.catalog.model import NewAsset, Outcome, Product
 from catalog_gen.errors import UsageError
@@ -105,24 +106,12 @@ def test_a_common_silhouette_hides_no_exact_copy_and_stays_bounded(database: Dat
 def test_rejecting_makes_room_and_leaves_the_duplicate_search(database: Database) -> None:
     first = picture("a", phash=flipped(), colours=WHITE)
     record(database, first)
-    assert assets.set_state(database, first.id, "approved").live
-    rejected = assets.set_state(database, first.id, "rejected", "not a\nshoe")
+    rejected = reject(database, first.id, "not a\nshoe")
     assert (rejected.live, rejected.state, rejected.reason) == (False, "rejected", "not a shoe")
     assert assets.live_asset(database, "a") is None
     assert assets.near_duplicates(database, [("b", flipped(), WHITE)]) == [None]
-    assert assets.set_state(database, first.id, "draft").live
+    assert undo(database, reviewer="ann", source="desk").result == "done"
     assert assets.near_duplicates(database, [("b", flipped(), WHITE)]) == ["a"]
-    assets.set_state(database, first.id, "rejected")
-    run_id = start(database)
-    queue.claim(database, imported(database), run_id, JOB, 1, 60)
-    queue.record(database, run_id, JOB, [generated("a")])
-    with pytest.raises(UsageError, match="another picture stands for a by now"):
-        assets.set_state(database, first.id, "approved")
-    assert [asset.state for asset in assets.assets_of(database, "a")] == ["rejected", "draft"]
-    with pytest.raises(UsageError, match=r"no state 'great'\. States: draft"):
-        assets.set_state(database, first.id, "great")
-    with pytest.raises(UsageError, match="no asset 'nothing'"):
-        assets.set_state(database, "nothing", "draft")
     with pytest.raises(UsageError, match="no asset 'nothing'"):
         assets.get_asset(database, "nothing")
 
@@ -151,7 +140,7 @@ def test_status_adds_up(database: Database) -> None:
         Outcome("sku-00003", "failed", "no"),
     ]
     queue.record(database, run_id, JOB, outcomes)
-    assets.set_state(database, outcomes[0].asset.id, "rejected")  # type: ignore[union-attr]
+    reject(database, outcomes[0].asset.id)  # type: ignore[union-attr]
     after = assets.status_counts(database, source)
     assert {key: value for key, value in after.items() if value} == {
         "products": 11,

@@ -67,8 +67,8 @@ def test_the_schema_is_checked_in_both_directions(bare_url: str) -> None:
 
 
 def test_an_outdated_schema_names_both_versions(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schema, "head", lambda: "0003")
-    with pytest.raises(ConfigError, match=r"the schema is at 0002, this version needs 0003\. Run: catalog-gen db up"):
+    monkeypatch.setattr(schema, "head", lambda: "0004")
+    with pytest.raises(ConfigError, match=r"the schema is at 0003, this version needs 0004\. Run: catalog-gen db up"):
         database.check_schema()
 
 

@@ -17,6 +17,7 @@ from catalog_fixtures import (
     make_products,
     picture,
     plan_run,
+    reject,
     rows_of,
     start,
 )
@@ -105,7 +106,7 @@ def test_rejected_picture_is_planned_again_with_the_next_attempt(database: Datab
     outcome = generated("sku-00000")
     queue.record(database, run_id, JOB, [outcome])
     assert outcome.asset is not None
-    assets.set_state(database, outcome.asset.id, "rejected", "wrong colour")
+    reject(database, outcome.asset.id, "wrong colour")
     run_id = start(database)
     [claimed] = queue.claim(database, imported(database), run_id, JOB, 10, 60)
     assert claimed.attempt == 1

@@ -9,11 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from catalog_fixtures import JOB, generated, imported, insert_products, make_products, plan_run, rows_of
+from catalog_fixtures import JOB, generated, imported, insert_products, make_products, plan_run, reject, rows_of
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from catalog_gen.catalog import assets, queue, runs, tables
+from catalog_gen.catalog import queue, runs, tables
 from catalog_gen.catalog.database import open_database
 from catalog_gen.catalog.locks import Lock, acquire_lock
 from catalog_gen.catalog.model import Outcome
@@ -131,7 +131,7 @@ class QueueModel:
     def reject(self, number: int) -> None:
         if self.live:
             sku = sorted(self.live)[number % len(self.live)]
-            assets.set_state(self.database, self.live.pop(sku), "rejected")
+            reject(self.database, self.live.pop(sku))
 
     def _give_back(self, run_id: str) -> set[str]:
         mine = {sku for sku, holder in self.holder.items() if holder == run_id}

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 import sqlalchemy as sa
-from catalog_fixtures import die, imported, insert_products, make_products, rows_of
+from catalog_fixtures import die, imported, insert_products, make_products, reject, rows_of
 from restyle_fixtures import (
     JOB,
     add_pictures,
@@ -39,7 +39,7 @@ def test_only_approved_live_pictures_are_sources(database: Database) -> None:
         add_pictures(database, [f"sku-{index:05d}"], state=state)
     add_pictures(database, ["sku-00004"], state="approved")
     [retired] = assets.assets_of(database, "sku-00004")
-    assets.set_state(database, retired.id, "rejected")
+    reject(database, retired.id)
     _, plan = begin(database, scope(), show=10)
     assert plan.shown == ["sku-00000", "sku-00001"]
     assert plan.counts["planned"] == 2 and plan.counts["pictures"] == 4 and plan.counts["no_source"] == 4

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from catalog_fixtures import die, rows_of, start
+from catalog_fixtures import die, reject, rows_of, start
 from restyle_fixtures import approved, begin, run_once, scope, standing, work
 
 from catalog_gen.catalog import assets, runs, tables
 from catalog_gen.catalog.database import Database
+from catalog_gen.catalog.decisions import undo
 from catalog_gen.catalog.restyling import RestyleScope
 from catalog_gen.catalog.revert import revert
 from catalog_gen.errors import TemporaryFailure, UsageError
@@ -59,25 +60,41 @@ def test_runs_reverted_in_any_order(database: Database, order: tuple[int, ...]) 
 def test_a_rejected_picture_does_not_come_back(database: Database) -> None:
     approved(database, 1)
     run_once(database, square(1))
+    [old] = assets.live_assets(database, SKU, "restyled", "winter")
+    reject(database, old.id, "crooked")
     second = run_once(database, square(2))
-    old = next(asset for asset in assets.assets_of(database, SKU) if asset.retired_by == second)
-    assets.set_state(database, old.id, "rejected", "crooked")
     assert revert(database, second).restored == 0
     assert standing(database) == {}
 
 
-def test_a_decision_for_an_old_picture_ends_its_waiting(database: Database) -> None:
+def test_a_rejection_that_is_undone_stands_in_the_chain_again(database: Database) -> None:
     approved(database, 1)
     first = run_once(database, square(1))
+    [old] = assets.live_assets(database, SKU, "restyled", "winter")
+    reject(database, old.id)
     second = run_once(database, square(2))
+    assert undo(database, reviewer="ann", source="desk").result == "changed"  # another picture stands there
     revert(database, second)
+    assert standing(database) == {}
+    assert undo(database, reviewer="ann", source="desk").result == "done"
+    assert list(standing(database).values()) == [first]
     third = run_once(database, square(3))
-    new = next(asset for asset in assets.assets_of(database, SKU) if asset.run_id == third)
-    assets.set_state(database, new.id, "rejected")
-    old = next(asset for asset in assets.assets_of(database, SKU) if asset.run_id == first)
-    assert assets.set_state(database, old.id, "approved").retired_by is None
     revert(database, third)
     assert list(standing(database).values()) == [first]
+
+
+def test_every_change_of_what_stands_is_a_new_version(database: Database) -> None:
+    approved(database, 1)
+    run_once(database, square(1))
+    second = run_once(database, square(2))
+    versions = {
+        asset.retired_by: asset.version for asset in assets.assets_of(database, SKU) if asset.kind != "generated"
+    }
+    assert versions == {second: 2, None: 1}
+    revert(database, second)
+    revert(database, second)
+    again = {asset.live: asset.version for asset in assets.assets_of(database, SKU) if asset.kind != "generated"}
+    assert again == {True: 3, False: 2}
 
 
 def test_a_run_at_work_is_not_reverted_and_one_that_died_is(database: Database) -> None:

@@ -16,7 +16,7 @@ from catalog_gen.catalog.assets import assets_of
 from catalog_gen.config import Settings
 from catalog_gen.errors import EXIT_OK, EXIT_PARTIAL, EXIT_SOME_FAILED, TemporaryFailure, Unavailable
 from catalog_gen.pipeline import fill_missing as job
-from catalog_gen.pipeline.approval import approve, reject
+from catalog_gen.pipeline.approval import Ask, decide_skus
 from catalog_gen.pipeline.replay import replay
 from catalog_gen.pipeline.signals import StopRequest
 from catalog_gen.storage import open_storage
@@ -103,7 +103,7 @@ def test_a_row_without_words_is_recorded_with_its_reason(shop: Shop) -> None:
 def test_a_rejected_picture_is_drawn_anew_with_another_seed(shop: Shop) -> None:
     shop.fill(limit=5)
     database = shop.database()
-    reject(database, ["sku-00000"], "melted")
+    decide_skus(shop.settings, database, Ask(["sku-00000"], "reject", "melted"))
     shop.fill(limit=1, skus=("sku-00000",))
     first, second = assets_of(database, "sku-00000")
     database.dispose()
@@ -279,7 +279,7 @@ def test_an_attached_table_is_read_and_written_back_only_on_approval(settings: S
     pictures = sa.text("SELECT id, picture FROM shop_items ORDER BY id")
     with database.read() as connection:
         assert list(connection.execute(pictures)) == [(1, None), (2, "x.jpg"), (3, " ")]
-    decisions = approve(shop.settings, database, ["1", "2"])
+    decisions = decide_skus(shop.settings, database, Ask(["1", "2"], "approve"))
     assert decisions.written == ["1"] and decisions.missing == ["2"]
     with database.read() as connection:
         assert list(connection.execute(pictures)) == [(1, shop.live()["1"].uri), (2, "x.jpg"), (3, " ")]
