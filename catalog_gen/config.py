@@ -209,7 +209,9 @@ class Settings(Section):
         values = self.model_dump(mode="json", by_alias=True)
         for section in ("database", "catalog"):
             values[section]["url"] = hide_password(values[section]["url"])
-        values["serve"].update(secret="***" if self.serve.secret else "", tokens=[token.name for token in self.serve.tokens])
+        values["serve"].update(
+            secret="***" if self.serve.secret else "", tokens=[token.name for token in self.serve.tokens]
+        )
         secrets = ("key", "secret", "token", "password")
         values["storage"]["options"] = {
             name: "***" if any(word in name.lower() for word in secrets) else _hide_nested(value, secrets)

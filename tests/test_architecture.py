@@ -11,6 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "catalog_gen"
 PARTS = {"catalog", "clip", "gan", "quality", "storage", "object_store", "encode", "provenance", "report", "style"}
+PARTS |= {"desk"}
 GROUND = {"config", "cpu", "errors", "photos", "photo_cache", "bundles", "training", "training_data"}
 GROUND |= {"__init__", "demo", "weights"}
 ALLOWED_BETWEEN_PARTS = {

@@ -42,6 +42,8 @@ ROUTES = [
     Route("/api/picture/{asset}", views_api.picture),
     Route("/api/decisions", views_api.decisions, methods=["POST"]),
     Route("/api/undo", views_api.undo, methods=["POST"]),
+    Route("/api/leave", views_api.leave, methods=["POST"]),
+    Route("/api/last", views_api.last),
     Route("/api/draws", views_api.draws),
     Route("/image/{asset}", views_images.image),
     Route("/photo", views_images.photo),

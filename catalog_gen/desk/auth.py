@@ -15,6 +15,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from itsdangerous import BadData, URLSafeTimedSerializer
+
 from catalog_gen.config import DeskToken, ServeConfig
 from catalog_gen.desk.model import Role
 from catalog_gen.desk.security import Peers, is_loopback
@@ -60,6 +62,7 @@ class Keeper:
         self.proxies = _peers(config)
         self.local = not config.tokens and not config.proxy_header
         self._secret = (config.secret or secrets.token_hex(32)).encode()
+        self._serializer = URLSafeTimedSerializer(self._secret, salt="catalog-gen desk session")
         self._ended: dict[str, float] = {}
         self._lock = threading.Lock()
         _check(config, self.local, len(self.tokens))
@@ -98,22 +101,15 @@ class Keeper:
 
     def seal(self, session: Session) -> str:
         """Return the session as a cookie's value, signed and dated."""
-        return str(self._serializer().dumps([session.id, session.name, session.key]))
+        return str(self._serializer.dumps([session.id, session.name, session.key]))
 
     def unseal(self, value: str) -> Session | None:
         """Return the session of a cookie's value; None where it is none of ours, or too old."""
-        from itsdangerous import BadData
-
         try:
-            parts = self._serializer().loads(value, max_age=int(self.config.session_hours * 3600))
+            parts = self._serializer.loads(value, max_age=int(self.config.session_hours * 3600))
         except BadData:
             return None
         return Session(*parts)
-
-    def _serializer(self):  # type: ignore[no-untyped-def]
-        from itsdangerous import URLSafeTimedSerializer
-
-        return URLSafeTimedSerializer(self._secret, salt="catalog-gen desk session")
 
     def _viewer(self, session: Session, name: str, role: Role) -> Viewer:
         return Viewer(name[:MAX_NAME], role, session.id, self.csrf(session))

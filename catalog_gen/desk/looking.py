@@ -33,7 +33,9 @@ class Looking:
         now = time.monotonic()
         with self._lock:
             found = {asset: self._holds.get(asset) for asset in assets}
-        return {asset: hold.name for asset, hold in found.items() if hold and hold.screen != screen and hold.until > now}
+        return {
+            asset: hold.name for asset, hold in found.items() if hold and hold.screen != screen and hold.until > now
+        }
 
     def hold(self, assets: Sequence[str], screen: str, name: str) -> None:
         """Note that `screen` shows these pictures, unless another one does."""
@@ -51,6 +53,11 @@ class Looking:
             for hold in self._holds.values():
                 if hold.screen == screen:
                     hold.until = until
+
+    def leave(self, screen: str) -> None:
+        """This screen shows nothing any more."""
+        with self._lock:
+            self._holds = {asset: hold for asset, hold in self._holds.items() if hold.screen != screen}
 
     def let_go(self, assets: Iterable[str]) -> None:
         """These were decided: nobody has to keep away from them any more."""

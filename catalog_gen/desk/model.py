@@ -1,4 +1,4 @@
-"""The values that pass between the desk's pages and what stands behind them; plain dataclasses, no database in sight."""
+"""What passes between the desk's pages and what stands behind them; plain dataclasses, no database in sight."""
 
 from __future__ import annotations
 
@@ -195,4 +195,3 @@ class Draw:
     state: DrawState
     told: str = ""
     asset: str = ""
-

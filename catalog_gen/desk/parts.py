@@ -118,13 +118,17 @@ def render(
 ) -> Response:
     """Return a page. Whatever a template prints is escaped, titles from a feed included."""
     caller = caller_of(request)
-    page = _environment().get_template(template).render(
-        viewer=caller.viewer,
-        csrf=caller.csrf,
-        can_log_out=desk_of(request).keeper.has_log_in and caller.session.key != "",
-        version=__version__,
-        path=request.url.path,
-        **values,
+    page = (
+        _environment()
+        .get_template(template)
+        .render(
+            viewer=caller.viewer,
+            csrf=caller.csrf,
+            can_log_out=desk_of(request).keeper.has_log_in and caller.session.key != "",
+            version=__version__,
+            path=request.url.path,
+            **values,
+        )
     )
     return Response(page, status_code=status, headers=headers, media_type="text/html; charset=utf-8")
 
@@ -157,5 +161,3 @@ def local_address(given: str) -> str:
     """Return `given` where it is an address of this desk, else the first page: a log-in sends nobody elsewhere."""
     plain = given.startswith("/") and not given.startswith(("//", "/\\")) and given.isprintable() and "\\" not in given
     return given if plain else "/"
-
-

@@ -87,7 +87,9 @@ class Scaler:
 
     def _cached(self, name: str, width: int, seconds: float, make: Callable[[], Picture]) -> Picture:
         if width and width not in WIDTHS:
-            raise UsageError(f"{width} is no width of the desk's pictures", hint=f"Widths: {', '.join(map(str, WIDTHS))}.")
+            raise UsageError(
+                f"{width} is no width of the desk's pictures", hint=f"Widths: {', '.join(map(str, WIDTHS))}."
+            )
         key = f"{width} {name}"
         picture = self.cache.get(key)
         if picture is None:

@@ -1,7 +1,7 @@
 """The desk's outer walls, in front of every page: the Host header, the size of a request, the headers of an answer.
 
 Plain ASGI middlewares (https://asgi.readthedocs.io/en/latest/specs/www.html). What they keep out: a foreign site that
-has its own name resolve to this machine (DNS rebinding), bodies that fill the memory, frames, scripts that are not ours.
+has its own name resolve to this machine (DNS rebinding), bodies that fill the memory, frames, scripts of others.
 """
 
 from __future__ import annotations
@@ -140,5 +140,3 @@ def is_own_origin(origin: str, host: str, names: Iterable[str]) -> bool:
     if parts.scheme not in ("http", "https") or not parts.netloc:
         return False
     return parts.netloc.lower() == host.lower() or host_name(parts.netloc) in set(names)
-
-

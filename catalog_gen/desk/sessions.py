@@ -69,7 +69,11 @@ class Sessions:
 
         async def with_cookie(message: Message) -> None:
             changed = caller.session != before or not caller.has_cookie
-            if message["type"] == "http.response.start" and changed and not scope["path"].startswith(("/static", "/health")):
+            if (
+                message["type"] == "http.response.start"
+                and changed
+                and not scope["path"].startswith(("/static", "/health"))
+            ):
                 self._set_cookie(MutableHeaders(scope=message), caller, scope)
             await send(message)
 

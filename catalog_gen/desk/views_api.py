@@ -7,12 +7,13 @@ from dataclasses import replace
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from catalog_gen.desk.model import Queue
+from catalog_gen.desk.model import AuditQuery, Queue
 from catalog_gen.desk.parts import Desk, desk_of, for_reviewers, for_viewers
 from catalog_gen.desk.requests import id_of, ids_of, json_body, number_of, query_of, verdicts_of
 from catalog_gen.desk.sessions import check_csrf, viewer_of
 
 MAX_QUEUE = 500
+LAST = 100  # decisions looked through for one that is not undone
 MAX_PAGES = 5  # looked through for pictures that nobody else has on their screen
 
 
@@ -28,7 +29,7 @@ async def queue(request: Request) -> Response:
     """A page of the pictures that match.
 
     With `screen`, those that others have on their screens are left out, and the page is noted as being on this one;
-    with `all` as well they stay in, marked, for when nothing else is left.
+    with `all` as well they stay in, marked, for when nothing else is left. `brief`: only what a decision names.
     """
     desk, params = desk_of(request), request.query_params
     query = query_of(params)
@@ -43,7 +44,10 @@ async def queue(request: Request) -> Response:
                 break
             page = await desk.ask(desk.service.queue, query, after=page.next, limit=max(1, limit))
         desk.looking.hold([card.id for card in page.cards], screen, viewer_of(request).name)
-    cards = [card.json() for card in page.cards]
+    if "brief" in params:
+        cards = [{"id": card.id, "version": card.version, "sku": card.sku} for card in page.cards]
+    else:
+        cards = [card.json() for card in page.cards]
     return JSONResponse({"cards": cards, "next": page.next, "total": page.total})
 
 
@@ -71,13 +75,32 @@ async def decisions(request: Request) -> Response:
 
 @for_reviewers
 async def undo(request: Request) -> Response:
-    """Take decisions back, in the order given; without any, the reviewer's last one."""
+    """Take decisions back, in the order given."""
     check_csrf(request, request.headers.get("x-csrf-token"))
     desk = desk_of(request)
     wanted = ids_of(await json_body(request), "decisions")
     name = viewer_of(request).name
-    ruled = [await desk.ask(desk.service.undo, name, decision) for decision in wanted or [None]]
+    ruled = [await desk.ask(desk.service.undo, name, decision) for decision in wanted]
     return JSONResponse({"ruled": [one.json() for one in ruled]})
+
+
+@for_reviewers
+async def leave(request: Request) -> Response:
+    """A screen was closed or shows another page: what it showed is free for others."""
+    check_csrf(request, request.headers.get("x-csrf-token"))
+    body = await json_body(request)
+    desk_of(request).looking.leave(_screen(request, body.get("screen")))
+    return JSONResponse({})
+
+
+@for_reviewers
+async def last(request: Request) -> Response:
+    """The reviewer's last decision that stands, for an undo after the page was left; null where there is none."""
+    desk = desk_of(request)
+    recent = await desk.ask(desk.service.audit, AuditQuery(reviewer=viewer_of(request).name), LAST)
+    standing = [line for line in recent if line.action != "undo" and not line.undone]
+    found = standing[0] if standing else None
+    return JSONResponse({"last": found and {name: getattr(found, name) for name in ("id", "asset", "sku", "action")}})
 
 
 @for_viewers

@@ -46,7 +46,7 @@ async def undo(request: Request) -> Response:
     form = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
     check_csrf(request, form.get("csrf"))
     desk = desk_of(request)
-    decision = id_of(form["decision"], "decision") if form.get("decision") else None
+    decision = id_of(form.get("decision"), "decision")
     ruled = await desk.ask(desk.service.undo, viewer_of(request).name, decision)
     return await _after(request, ruled, local_address(form.get("next", "/audit")))
 

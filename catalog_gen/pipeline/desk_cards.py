@@ -1,4 +1,4 @@
-"""From recorded pictures to what the review desk shows of them: the words, the reasons and the numbers, ready to read."""
+"""From recorded pictures to what the review desk shows of them: words, reasons and numbers, ready to read."""
 
 from __future__ import annotations
 

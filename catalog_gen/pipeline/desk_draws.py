@@ -55,7 +55,9 @@ class Drawer:
                 if draw.state == "waiting":
                     return draw
             if len(self._waiting) >= MOST_WAITING:
-                raise TemporaryFailure(f"{MOST_WAITING} pictures are waiting to be drawn", hint="Let the next run do it.")
+                raise TemporaryFailure(
+                    f"{MOST_WAITING} pictures are waiting to be drawn", hint="Let the next run do it."
+                )
             draw = Draw(asset.id, asset.sku, asset.style, "waiting")
             self._draws[draw.id] = draw
             self._waiting.append((draw.id, _job_of(asset)))
@@ -105,7 +107,8 @@ class Drawer:
             code, said = self._call(command)
             live = {draw.id: self._newest(job, draw) for draw in draws}
         except (OSError, CatalogGenError) as error:
-            self._finish(draws, lambda _: ("failed", str(error), ""))
+            why = str(error)
+            self._finish(draws, lambda _: ("failed", why, ""))
             return
         told = said or f"the run ended with {code}"
         self._finish(draws, lambda draw: ("done", "", live[draw.id]) if live[draw.id] else ("failed", told, ""))
@@ -140,7 +143,7 @@ class Drawer:
         return self._draws[draw_id]
 
     def _forget(self) -> None:
-        over = [one for one, draw in self._draws.items() if draw.state in ("done", "failed")][: -MOST_KEPT]
+        over = [one for one, draw in self._draws.items() if draw.state in ("done", "failed")][:-MOST_KEPT]
         for one in over:
             del self._draws[one]
 

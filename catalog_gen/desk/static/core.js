@@ -29,6 +29,12 @@ export class Refused extends Error {
   }
 }
 
+/** Tell the server something while the page is left; nobody waits for the answer. */
+export function sendLast(address, body) {
+  const headers = { "Content-Type": "application/json", "X-CSRF-Token": csrf };
+  fetch(address, { method: "POST", headers, body: JSON.stringify(body), keepalive: true }).catch(() => {});
+}
+
 /** Ask for JSON. Throws Refused where the server answers with an error, TypeError where it does not answer. */
 export async function ask(address, options = {}) {
   const answer = await fetch(address, { ...options, signal: AbortSignal.timeout(20000), redirect: "error" });
@@ -99,10 +105,10 @@ const KEYS_OFF = "desk-keys-off";
 const bound = new Map();
 const listed = [];
 
-/** Bind keys: `key("a", "approve", f)`. Several keys of one action are given as "n ArrowRight". */
+/** Bind keys: `key("a", "approve", f)`, `key("ArrowRight n", "the next one", f)`. Without `about`, the help is silent. */
 export function key(names, about, action) {
   for (const name of names.split(" ")) bound.set(name, action);
-  listed.push([names, about]);
+  if (about) listed.push([names, about]);
 }
 
 const SHOWN = { ArrowRight: "→", ArrowLeft: "←", ArrowUp: "↑", ArrowDown: "↓", Escape: "Esc", " ": "Space", Space: "Space" };
@@ -119,8 +125,7 @@ function pressed(event) {
   const action = bound.get(name);
   if (!action || (event.repeat && name.length === 1)) return;
   if (name === "Space" && event.target.closest("button, a, summary, input")) return;
-  event.preventDefault();
-  action(event);
+  if (action(event) !== false) event.preventDefault();
 }
 
 export function help() {
@@ -135,8 +140,9 @@ export function help() {
 
 /** Bind what every page has, and show that scripts run. */
 export function start() {
-  key("g", "the sheet, with this filter", () => location.assign(`/grid${location.search}`));
-  key("o", "one by one, with this filter", () => location.assign(`/${location.search}`));
+  const search = document.querySelector(".filters") ? location.search : "";
+  key("g", "the sheet", () => location.assign(`/grid${search}`));
+  key("o", "one by one", () => location.assign(`/${search}`));
   key("/", "look for a sku or words", () => {
     const search = $("search");
     const fold = search?.closest("details");

@@ -13,7 +13,6 @@ const items = () => [...sheet.children];
 const boxes = () => [...sheet.querySelectorAll(".pick input:not(:disabled)")];
 let everything = null; // what "all that match" chose: [{id, version, sku}], else null
 let last = []; // ids of the decisions made last, for undo
-let rest = 0; // decisions of these that are still on their way
 
 // --- choosing -------------------------------------------------------------------------------------------------------
 
@@ -87,7 +86,6 @@ async function decide(action, ask) {
     outbox.decide(body, one.sku);
     mark(one.id, action);
   }
-  rest = these.length;
   everything = null;
   changed();
   $("do-undo").hidden = false;
@@ -145,7 +143,6 @@ function pick() {
   changed();
 }
 
-start();
 key("ArrowRight", "the next picture", () => move(1));
 key("ArrowLeft", "the picture before", () => move(-1));
 key("ArrowDown", "a row down", () => move(columns()));
@@ -177,4 +174,5 @@ if (decides && $("bulk")) {
   tellResults(ruled);
   changed();
 }
+start();
 watchDraws();

@@ -1,6 +1,6 @@
 // The review page: one picture after another. A decision shows the next picture at once and travels in the background.
 
-import { $, Refused, announce, ask, decides, el, key, newId, notice, start } from "./core.js";
+import { $, Refused, announce, ask, decides, el, key, newId, notice, sendLast, start } from "./core.js";
 import { askAgain, askReason, usualReasons } from "./dialogs.js";
 import { watchDraws } from "./draws.js";
 import { outbox, tellResults } from "./outbox.js";
@@ -10,8 +10,8 @@ import { markOf, showWords } from "./words.js";
 const PAGE = 24; // pictures asked for at once; what is on this screen is kept from other reviewers
 const AHEAD = 10; // pictures left when more are asked for
 const PRELOAD = 6;
-const BEFORE = 4; // pictures in the strip before the current one
-const AFTER = 9;
+const BEFORE = 3; // pictures in the strip before the current one
+const AFTER = 8;
 
 const query = $("desk").dataset.query;
 const cards = []; // in the order they were shown; `mark`: this reviewer's decision, `decision`: its id, `waits`: for an undo
@@ -182,9 +182,11 @@ async function undo() {
   announce(`Undone: ${card.title || card.words}`);
 }
 
-/** Nothing was decided on this page yet: take back what this reviewer decided last, wherever that was. */
-function undoEarlier() {
-  notice("Nothing was decided on this page yet.", { actions: [["My earlier decisions", `/audit?reviewer=${encodeURIComponent(document.querySelector("meta[name=viewer]").content)}`]] });
+/** Nothing was decided on this page yet: offer to take back what this reviewer decided last, wherever that was. */
+async function undoEarlier() {
+  const { last } = await ask("/api/last");
+  if (!last) return notice("There is nothing to undo.");
+  notice(`Your last decision: ${last.action}, ${last.sku}.`, { actions: [["Undo it", () => outbox.undo(last.id, last.sku)], ["Look", `/picture/${last.asset}`]] });
 }
 
 /** What the server made of a decision: the picture's new version, or that it was too late. */
@@ -192,7 +194,7 @@ function ruled(item, { result, card: now }) {
   const card = byId.get(item.kind === "undo" ? now?.id : item.body.asset);
   if (!card) return;
   const { mark, decision } = card;
-  if (now) Object.assign(card, now, { held_by: "" });
+  if (now) Object.assign(card, now, { held_by: "", changed: result === "changed" });
   if (item.kind === "undo") card.waits = false;
   else if (result !== "done" && result !== "already" && decision === item.id) {
     card.mark = null;
@@ -206,11 +208,11 @@ function ruled(item, { result, card: now }) {
 
 // --- begin ----------------------------------------------------------------------------------------------------------
 
-start();
 if (decides) {
+  const reasons = usualReasons();
   key("a", "approve", () => decide("approve"));
   key("r", "reject, with a reason", reject);
-  usualReasons().forEach((reason, index) => key(String(index + 1), `reject: ${reason}`, () => decide("reject", { reason })));
+  reasons.forEach((reason, index) => key(String(index + 1), index ? "" : `reject with one of the ${reasons.length} reasons`, () => decide("reject", { reason })));
   key("t", "once more: another seed, more candidates, other words", again);
   key("u", "undo", undo);
   $("do-approve").addEventListener("click", () => decide("approve"));
@@ -218,15 +220,18 @@ if (decides) {
   $("do-again").addEventListener("click", again);
   $("do-undo").addEventListener("click", undo);
   tellResults(ruled);
+  addEventListener("pagehide", () => sendLast("/api/leave", { screen: outbox.screen }));
 }
-const arrow = (x, y, move) => () => (stage.isZoomed ? stage.pan(x, y) : move?.());
+const arrow = (x, y, move) => () => (stage.isZoomed ? stage.pan(x, y) : move ? void move() : false);
 key("ArrowRight n", "the next picture, undecided", arrow(1, 0, () => go(at + 1)));
 key("ArrowLeft p", "the picture before", arrow(-1, 0, () => go(at - 1)));
-key("ArrowUp", "move the closer look", arrow(0, -1));
-key("ArrowDown", "move the closer look", arrow(0, 1));
+key("ArrowUp", "", arrow(0, -1));
+key("ArrowDown", "", arrow(0, 1));
 key("d", "everything about it", () => cards[at] && location.assign(`/picture/${cards[at].id}`));
 $("do-next").addEventListener("click", () => go(at + 1));
 $("do-back").addEventListener("click", () => go(at - 1));
+stage.bindKeys();
+start();
 await moreOrTell();
 settle();
 watchDraws();

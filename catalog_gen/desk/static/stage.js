@@ -11,11 +11,12 @@ export class Stage {
   #zoomed = false;
   #point = [50, 50];
 
-  constructor() {
+  /** Bind the keys of looking; arrows move the closer look where the page lets them. */
+  bindKeys() {
     key("c", "compare side by side", () => this.#toggle("side"));
     key("x", "compare under a slider", () => this.#toggle("slide"));
     key("v", "compare with another one", () => this.#compareNext());
-    key("z", "closer, and back", () => this.#zoom(!this.#zoomed));
+    key("z", "closer, and back; arrows move it", () => this.#zoom(!this.#zoomed));
     key("Escape", "one picture, whole", () => {
       this.#mode = "one";
       this.#zoomed = false;
@@ -76,7 +77,7 @@ export class Stage {
     const mode = (name, text, cap) =>
       el("button", { type: "button", "aria-pressed": String(this.#mode === name), onclick: () => this.#toggle(name) }, `${text} `, el("kbd", {}, cap));
     const choose = beside.map(([label], index) =>
-      el("button", { type: "button", "aria-pressed": String(this.#mode !== "one" && this.#which === index), onclick: () => this.#choose(index) }, label),
+      el("button", { type: "button", class: "beside", "aria-pressed": String(this.#mode !== "one" && this.#which === index), onclick: () => this.#choose(index) }, label),
     );
     const zoom = el("button", { type: "button", "aria-pressed": String(this.#zoomed), onclick: () => this.#zoom(!this.#zoomed) }, "Closer ", el("kbd", {}, "Z"));
     const compare = beside.length ? [mode("side", "Side by side", "C"), mode("slide", "Slider", "X"), ...choose] : [];

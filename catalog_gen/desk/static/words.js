@@ -4,14 +4,15 @@ import { decides, el } from "./core.js";
 import { usualReasons } from "./dialogs.js";
 
 const STATES = { needs_review: "to review", draft: "draft", approved: "approved", published: "published", rejected: "rejected", failed: "failed" };
+const BY_OTHERS = { approved: "approve", published: "approve", rejected: "reject", failed: "reject" };
 const MARKS = { approve: "approved", reject: "rejected", again: "once more" };
 
 /** Fill `node` with a card's words. `chosen` is called with a reason that is pressed. */
 export function showWords(node, card, chosen) {
   const name = card.title || card.words || card.sku;
   const place = [card.category, card.sku, card.kind === "restyled" ? card.label : ""].filter(Boolean).join(" · ");
-  const same = card.words === card.title;
-  node.replaceChildren(
+  const same = !card.words || card.words === card.title;
+  const parts = [
     el("p", { class: "small" }, place),
     el("h1", {}, name),
     card.title ? "" : el("p", { class: "small" }, "This product has left the catalogue."),
@@ -20,18 +21,19 @@ export function showWords(node, card, chosen) {
     why(card),
     doubt(card),
     card.wish ? el("p", { class: "wish" }, card.wish) : "",
-    facts(card.scores),
-    facts(card.attributes),
-    el("p", { class: "small" }, el("a", { href: `/picture/${card.id}` }, "Everything about it")),
     decides ? quick(chosen) : "",
-  );
+    ...facts("Scores", card.scores),
+    ...facts("The product", card.attributes),
+    el("p", { class: "small" }, el("a", { href: `/picture/${card.id}` }, "Everything about it"), " ", el("kbd", {}, "D")),
+  ];
+  node.replaceChildren(...parts.filter(Boolean));
   node.scrollTop = 0;
 }
 
 /** A card's own mark, or the state it is in by another's decision. */
 export function markOf(card) {
   if (card.mark) return [card.mark, MARKS[card.mark]];
-  return null;
+  return card.changed ? [BY_OTHERS[card.state] ?? "again", STATES[card.state]] : null;
 }
 
 export function stateName(state) {
@@ -51,9 +53,10 @@ function doubt(card) {
   return el("p", { class: "doubt" }, "The job is ", el("meter", { min: "0", max: "1", low: "0.33", high: "0.66", optimum: "0", value: card.doubt, "aria-label": "Doubt" }), ` ${word}`);
 }
 
-function facts(pairs) {
-  if (!pairs.length) return "";
-  return el("dl", { class: "facts" }, ...pairs.map(([label, value]) => el("div", {}, el("dt", {}, label), el("dd", {}, value))));
+function facts(name, pairs) {
+  if (!pairs.length) return [];
+  const rows = pairs.map(([label, value]) => el("div", {}, el("dt", {}, label), el("dd", {}, value)));
+  return [el("h2", {}, name), el("dl", { class: "facts" }, ...rows)];
 }
 
 function quick(chosen) {
