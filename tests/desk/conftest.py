@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from desk_fixtures import Shop, shop_settings
+from desk_fixtures import desk as opened_desk
 from starlette.testclient import TestClient
 
 from catalog_gen.catalog.database import Database, open_database
-from desk_fixtures import desk as opened_desk
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A small shop with real pictures in a real storage, and the desk over it, in this process or as the command runs it."""
+"""A small shop with real pictures in a real storage, and the desk over it."""
 
 from __future__ import annotations
 
