@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import Callable
 
@@ -41,7 +42,13 @@ def run(app: Starlette, config: ServeConfig, ready: Callable[[str], None]) -> No
         raise ConfigError(f"the certificate cannot be used ({error})", where="serve.certificate") from error
     host = f"[{config.host}]" if ":" in config.host else config.host
     ready(f"{'https' if secure else 'http'}://{host}:{port}/")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stopped)
     uvicorn.Server(settings).run(sockets=[listener])
+
+
+def _stopped(number: int, frame: object) -> None:
+    """The server has its own handlers while it runs, and raises the signal once more after it has ended in order."""
 
 
 def _listen(config: ServeConfig) -> socket.socket:

@@ -22,7 +22,7 @@ from catalog_gen.catalog.model import Asset, Product
 from catalog_gen.config import Settings, load_settings
 from catalog_gen.desk.app import build_app
 from catalog_gen.pipeline.desk import CatalogueDesk
-from catalog_gen.storage import open_storage
+from catalog_gen.storage import Stored, open_storage
 
 BEGIN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ORIGIN = "http://127.0.0.1:8017"
@@ -53,19 +53,37 @@ class Shop:
         insert_products(self.database, [product])
         return self.add_picture(sku, category=category, **asset)
 
-    def add_picture(self, sku: str, *, size: int = 64, live: bool = True, **values: Any) -> str:
+    def add_many(self, count: int, category: str) -> list[str]:
+        """Add `category-0`, `category-1`, ... at once, the most doubtful first; return their pictures' ids."""
+        skus = [f"{category}-{number}" for number in range(count)]
+        insert_products(self.database, [Product(sku, f"Title of {sku}", category) for sku in skus])
+        numbers = range(self.count + 1, self.count + count + 1)
+        stored = open_storage(self.settings.storage.url).put_many([(drawn(number), "webp") for number in numbers])
+        rows = [
+            self._row(sku, place, 64, {"category": category, "doubt": 1 - number / count})
+            for number, (sku, place) in enumerate(zip(skus, stored, strict=True))
+        ]
+        with self.database.transaction() as connection:
+            connection.execute(sa.insert(tables.asset), rows)
+        return [self.ids[sku] for sku in skus]
+
+    def add_picture(self, sku: str, *, size: int = 64, **values: Any) -> str:
         """Add another picture of a product; return its id."""
-        self.count += 1
-        stored = open_storage(self.settings.storage.url).put(drawn(self.count, size), "webp")
-        place = {"uri": stored.uri, "sha256": stored.sha256, "bytes": stored.size, "width": size, "height": size}
-        usual: dict[str, Any] = {"state": "needs_review", "doubt": 0.5, "prompt": f"words of {sku}", **place}
-        new = picture(sku, **usual | values)
-        asset = Asset(**asdict(new), run_id="run", live=live, created_at=BEGIN + timedelta(seconds=self.count))
-        row = {one.name: getattr(asset, one.name) for one in fields(Asset)}
+        place = open_storage(self.settings.storage.url).put(drawn(self.count + 1, size), "webp")
+        row = self._row(sku, place, size, values)
         with self.database.transaction() as connection:
             connection.execute(sa.insert(tables.asset), row)
+        return str(row["id"])
+
+    def _row(self, sku: str, place: Stored, size: int, values: dict[str, Any]) -> dict[str, Any]:
+        self.count += 1
+        usual: dict[str, Any] = {"state": "needs_review", "doubt": 0.5, "prompt": f"words of {sku}"}
+        usual |= {"uri": place.uri, "sha256": place.sha256, "bytes": place.size, "width": size, "height": size}
+        live = values.pop("live", True)
+        made = BEGIN + timedelta(seconds=self.count)
+        asset = Asset(**asdict(picture(sku, **usual | values)), run_id="run", live=live, created_at=made)
         self.ids[sku] = asset.id
-        return asset.id
+        return {one.name: getattr(asset, one.name) for one in fields(Asset)}
 
     def state(self, asset_id: str) -> str:
         with self.database.read() as connection:

@@ -2,11 +2,17 @@
 
 import { $ } from "./core.js";
 
-function opened(dialog) {
+/** Open a dialog; resolves to what closed it. */
+export function opened(dialog) {
   return new Promise((resolve) => {
+    const closed = () => {
+      // Until the next frame the focus stays inside, and the next key would be taken for writing.
+      if (dialog.contains(document.activeElement)) document.activeElement.blur();
+      resolve(dialog.returnValue);
+    };
     dialog.returnValue = "cancel";
     dialog.showModal();
-    dialog.addEventListener("close", () => resolve(dialog.returnValue), { once: true });
+    dialog.addEventListener("close", closed, { once: true });
   });
 }
 

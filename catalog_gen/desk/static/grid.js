@@ -1,7 +1,7 @@
 // The sheet: choose several pictures, or all that match, and decide about them together.
 
 import { $, announce, ask, decides, el, key, newId, notice, start } from "./core.js";
-import { askAgain, askReason } from "./dialogs.js";
+import { askAgain, askReason, opened } from "./dialogs.js";
 import { watchDraws } from "./draws.js";
 import { outbox, tellResults } from "./outbox.js";
 
@@ -67,11 +67,7 @@ async function sure(action, count) {
   $("sure-told").textContent = "That is every picture that matches the filter, those on other pages too. Pictures that change meanwhile are left alone. It can be undone.";
   $("sure-ok").textContent = `Yes, all ${count.toLocaleString("en")}`;
   $("sure-ok").className = action;
-  const dialog = $("sure");
-  dialog.returnValue = "cancel";
-  dialog.showModal();
-  await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
-  return dialog.returnValue === "ok";
+  return (await opened($("sure"))) === "ok";
 }
 
 async function decide(action, ask) {

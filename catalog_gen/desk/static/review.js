@@ -39,7 +39,8 @@ async function more() {
   }
 }
 
-let rest = false;
+let rest = false; // the second pass: what others had on their screens at the first
+const elsewhere = new Map(); // id -> card, of those that they still have
 
 async function fetchPage() {
   const params = new URLSearchParams(query);
@@ -50,16 +51,36 @@ async function fetchPage() {
   const page = await ask(`/api/queue?${params}`);
   total = page.total;
   place = page.next;
-  const fresh = page.cards.filter((card) => !byId.has(card.id));
-  for (const card of fresh) {
-    byId.set(card.id, card);
-    cards.push(card);
-  }
+  for (const card of page.cards) if (card.held_by) elsewhere.set(card.id, card);
+  const fresh = page.cards.filter((card) => !byId.has(card.id) && !card.held_by);
+  take(fresh);
   if (!place) {
     if (rest) ended = true;
     rest = true;
   }
   if (!fresh.length && !ended) await fetchPage();
+}
+
+function take(some) {
+  for (const card of some) {
+    byId.set(card.id, card);
+    cards.push(card);
+  }
+}
+
+/** Look once more for what others have let go of meanwhile. */
+async function lookAgain() {
+  elsewhere.clear();
+  ended = false;
+  await moreOrTell();
+  settle();
+}
+
+/** Show what others have on their screens as well: whoever decides first decides. */
+function showElsewhere() {
+  take(elsewhere.values());
+  elsewhere.clear();
+  settle();
 }
 
 async function moreOrTell() {
@@ -93,7 +114,10 @@ function settle() {
 function tellEmpty() {
   $("empty-title").textContent = decidedHere ? "That was the last one" : "Nothing here";
   const told = decidedHere ? `You decided about ${decidedHere}. ` : "";
-  $("empty-told").textContent = `${told}No picture matches the filter any more.`;
+  const names = [...new Set([...elsewhere.values()].map((card) => card.held_by))].join(", ");
+  const others = elsewhere.size === 1 ? `One more is on the screen of ${names}.` : `${elsewhere.size} more are on the screen of ${names}.`;
+  $("empty-told").textContent = told + (elsewhere.size ? others : "Nothing else matches the filter.");
+  $("empty-elsewhere").hidden = !elsewhere.size;
   announce($("empty-title").textContent);
   showProgress();
 }
@@ -230,6 +254,8 @@ key("ArrowDown", "", arrow(0, 1));
 key("d", "everything about it", () => cards[at] && location.assign(`/picture/${cards[at].id}`));
 $("do-next").addEventListener("click", () => go(at + 1));
 $("do-back").addEventListener("click", () => go(at - 1));
+$("look-again").addEventListener("click", lookAgain);
+$("show-elsewhere").addEventListener("click", showElsewhere);
 stage.bindKeys();
 start();
 await moreOrTell();

@@ -123,8 +123,9 @@ export class Stage {
     this.#aim(...this.#point);
     for (const window of document.querySelectorAll("#frame .window")) {
       window.classList.toggle("zoomed", on);
-      const image = window.querySelector("img");
-      if (on && image?.getAttribute("src").startsWith("/image/")) image.src = image.getAttribute("src").split("?")[0];
+      for (const image of on ? window.querySelectorAll('img[src^="/image/"]') : []) {
+        image.src = image.getAttribute("src").split("?")[0]; // as it is stored
+      }
     }
     this.#looks();
   }
