@@ -28,7 +28,7 @@ async def session(request: Request) -> Response:
 async def queue(request: Request) -> Response:
     """A page of the pictures that match.
 
-    With `screen`, those that others have on their screens are left out, and the page is noted as being on this one;
+    With `hold`, those that others have on their screens are left out, and the page is noted as being on the viewer's;
     with `all` as well they stay in, marked, for when nothing else is left. `brief`: only what a decision names.
     """
     desk, params = desk_of(request), request.query_params
@@ -36,14 +36,14 @@ async def queue(request: Request) -> Response:
     limit = number_of(params, "limit", 50, MAX_QUEUE)
     after = params.get("after") or None
     page = await desk.ask(desk.service.queue, query, after=after, limit=max(1, limit))
-    if params.get("screen"):
-        screen = _screen(request, params["screen"])
+    if "hold" in params and viewer_of(request).can_decide:
+        name = viewer_of(request).name
         for _ in range(MAX_PAGES):
-            page = _shared(desk, page, screen, keep="all" in params)
+            page = _shared(desk, page, name, keep="all" in params)
             if page.cards or page.next is None:
                 break
             page = await desk.ask(desk.service.queue, query, after=page.next, limit=max(1, limit))
-        desk.looking.hold([card.id for card in page.cards], screen, viewer_of(request).name)
+        desk.looking.hold((card.id for card in page.cards), name)
     if "brief" in params:
         cards = [{"id": card.id, "version": card.version, "sku": card.sku} for card in page.cards]
     else:
@@ -64,12 +64,10 @@ async def decisions(request: Request) -> Response:
     """Record decisions, each for itself; sending them again changes nothing."""
     check_csrf(request, request.headers.get("x-csrf-token"))
     desk = desk_of(request)
-    body = await json_body(request)
-    verdicts = verdicts_of(body)
-    ruled = await desk.ask(desk.service.decide, verdicts, viewer_of(request).name)
-    desk.looking.let_go(verdict.asset for verdict in verdicts)
-    if "screen" in body:
-        desk.looking.alive(_screen(request, body["screen"]))
+    verdicts = verdicts_of(await json_body(request))
+    name = viewer_of(request).name
+    ruled = await desk.ask(desk.service.decide, verdicts, name)
+    desk.looking.alive(name)
     return JSONResponse({"ruled": [one.json() for one in ruled]})
 
 
@@ -86,10 +84,9 @@ async def undo(request: Request) -> Response:
 
 @for_reviewers
 async def leave(request: Request) -> Response:
-    """A screen was closed or shows another page: what it showed is free for others."""
+    """The viewer has left the page: what it showed is free for others."""
     check_csrf(request, request.headers.get("x-csrf-token"))
-    body = await json_body(request)
-    desk_of(request).looking.leave(_screen(request, body.get("screen")))
+    desk_of(request).looking.leave(viewer_of(request).name)
     return JSONResponse({})
 
 
@@ -111,15 +108,10 @@ async def draws(request: Request) -> Response:
     return JSONResponse({"draws": [vars(draw) for draw in found]})
 
 
-def _shared(desk: Desk, page: Queue, screen: str, *, keep: bool) -> Queue:
-    held = desk.looking.held_by_others((card.id for card in page.cards), screen)
+def _shared(desk: Desk, page: Queue, name: str, *, keep: bool) -> Queue:
+    held = desk.looking.held_by_others((card.id for card in page.cards), name)
     if keep:
         cards = [replace(card, held_by=held.get(card.id, "")) for card in page.cards]
     else:
         cards = [card for card in page.cards if card.id not in held]
     return replace(page, cards=cards)
-
-
-def _screen(request: Request, given: object) -> str:
-    """A tab's own name, which means nothing outside of its session."""
-    return f"{viewer_of(request).session} {id_of(given, 'screen')}"

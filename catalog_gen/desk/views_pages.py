@@ -36,7 +36,6 @@ async def decide(request: Request) -> Response:
         values[name] = int(text) if text.isdecimal() and len(text) < 10 else text or None
     desk = desk_of(request)
     (ruled,) = await desk.ask(desk.service.decide, [verdict_of(values)], viewer_of(request).name)
-    desk.looking.let_go([asset])
     return await _after(request, ruled, f"/picture/{asset}")
 
 

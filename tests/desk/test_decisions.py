@@ -8,6 +8,8 @@ import pytest
 from desk_fixtures import Shop, decide, desk, send, verdict
 from starlette.testclient import TestClient
 
+BY_PROXY = {"proxy_header": "X-Forwarded-User", "proxies": ["10.0.0.5"]}
+
 
 def queue(asker: TestClient, **params: Any) -> list[dict[str, Any]]:
     answer = asker.get("/api/queue", params=params)
@@ -105,23 +107,25 @@ def test_the_last_decision_is_the_latest_that_stands(small: Shop, asker: TestCli
     assert found == {"id": first["id"], "asset": small.ids["a"], "sku": "a", "action": "approve"}
 
 
-def test_two_screens_are_shown_different_pictures(small: Shop, asker: TestClient) -> None:
+def test_two_reviewers_are_shown_different_pictures(small: Shop) -> None:
+    """Ann's page is not Bea's; at the end Bea sees whose the others are, until Ann leaves."""
     for number in range(4):
         small.add(f"p{number}", doubt=1 - number / 10)
-    mine = queue(asker, limit=2, screen="one")
-    theirs = queue(asker, limit=2, screen="two")
-    assert [card["sku"] for card in mine] == ["p0", "p1"]
-    assert [card["sku"] for card in theirs] == ["p2", "p3"]
-    left = queue(asker, limit=4, screen="two", all="1")
-    assert [(card["sku"], card["held_by"]) for card in left] == [("p0", "ann"), ("p1", "ann"), ("p2", ""), ("p3", "")]
+    with desk(small, **BY_PROXY, client="10.0.0.5") as asker:
+        ann, bea = ({"X-Forwarded-User": name} for name in ("Ann", "Bea"))
+        assert skus(asker, ann, limit=2, hold=1) == ["p0", "p1"]
+        assert skus(asker, bea, limit=2, hold=1) == ["p2", "p3"]
+        assert skus(asker, ann, limit=2, hold=1) == ["p0", "p1"]  # she has loaded the page again
+        assert skus(asker, bea, limit=4) == ["p0", "p1", "p2", "p3"]
+        left = asker.get("/api/queue?limit=4&hold=1&all=1", headers=bea).json()["cards"]
+        assert [card["held_by"] for card in left] == ["Ann", "Ann", "", ""]
+        token = asker.get("/api/session", headers=ann).json()["csrf"]
+        send(asker, "/api/leave", {}, token=token, **ann)
+        assert skus(asker, bea, limit=4, hold=1) == ["p0", "p1", "p2", "p3"]
 
 
-def test_a_screen_that_leaves_frees_its_pictures(small: Shop, asker: TestClient) -> None:
-    small.add("a")
-    queue(asker, screen="one")
-    assert queue(asker, screen="two") == []
-    send(asker, "/api/leave", {"screen": "one"})
-    assert [card["sku"] for card in queue(asker, screen="two")] == ["a"]
+def skus(asker: TestClient, who: dict[str, str], **params: Any) -> list[str]:
+    return [card["sku"] for card in asker.get("/api/queue", params=params, headers=who).json()["cards"]]
 
 
 @pytest.mark.parametrize("action", ["approve", "reject", "again"])

@@ -121,7 +121,7 @@ def test_nothing_is_changed_by_other_pages(
     path = address.replace("{asset}", asset)
     if address.startswith("/api/"):
         del one["csrf"]
-        answer = asker.post(path, json={"decisions": [one], "screen": "x"}, headers=given)
+        answer = asker.post(path, json={"decisions": [one]}, headers=given)
     else:
         answer = asker.post(path, data={name: str(value) for name, value in one.items()}, headers=given)
     assert answer.status_code == 403
@@ -193,7 +193,7 @@ def test_a_reader_sees_everything_and_decides_nothing(small: Shop) -> None:
         for path, body in (
             ("/api/decisions", {"decisions": [verdict(asset)]}),
             ("/api/undo", {"decisions": ["x"]}),
-            ("/api/leave", {"screen": "x"}),
+            ("/api/leave", {}),
         ):
             answer = send(asker, path, body)
             assert answer.status_code == 403 and "decide nothing" in answer.json()["error"]
@@ -369,7 +369,6 @@ def test_a_body_without_a_length_is_counted_as_it_comes(asker: TestClient) -> No
         ("/grid?limit=-1", 400),
         ("/api/queue?limit=501", 400),
         ("/api/queue?limit=1e9", 400),
-        ("/api/queue?screen=a%20b", 400),
         ("/picture/nothing", 404),
         ("/picture/..%2f..%2fetc%2fpasswd", 404),
         ("/picture/%00", 400),

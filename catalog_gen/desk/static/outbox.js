@@ -1,7 +1,7 @@
 // Decisions on their way. Each is kept in the browser under a key of its own until the server has it, so that neither a
 // network that drops nor a closed tab loses one. Ids make it harmless to send one twice, from two tabs for example.
 
-import { $, Refused, announce, newId, notice, send, viewer } from "./core.js";
+import { $, Refused, announce, notice, send, viewer } from "./core.js";
 
 const PREFIX = `desk-unsent ${viewer} `;
 const BATCH = 50;
@@ -14,7 +14,6 @@ class Outbox extends EventTarget {
   #running = false;
   #timer = 0;
   #count = 0;
-  screen = newId();
 
   constructor() {
     super();
@@ -112,7 +111,7 @@ class Outbox extends EventTarget {
   async #post(some) {
     const bodies = some.map((item) => item.body);
     if (some[0].kind === "undo") return (await send("/api/undo", { decisions: bodies })).ruled;
-    return (await send("/api/decisions", { decisions: bodies, screen: this.screen })).ruled;
+    return (await send("/api/decisions", { decisions: bodies })).ruled;
   }
 
   #failed(error) {

@@ -45,7 +45,7 @@ const elsewhere = new Map(); // id -> card, of those that they still have
 async function fetchPage() {
   const params = new URLSearchParams(query);
   params.set("limit", PAGE);
-  if (decides) params.set("screen", outbox.screen);
+  if (decides) params.set("hold", "1");
   if (rest) params.set("all", "1");
   if (place) params.set("after", place);
   const page = await ask(`/api/queue?${params}`);
@@ -244,7 +244,7 @@ if (decides) {
   $("do-again").addEventListener("click", again);
   $("do-undo").addEventListener("click", undo);
   tellResults(ruled);
-  addEventListener("pagehide", () => sendLast("/api/leave", { screen: outbox.screen }));
+  addEventListener("pagehide", () => sendLast("/api/leave", {}));
 }
 const arrow = (x, y, move) => () => (stage.isZoomed ? stage.pan(x, y) : move ? void move() : false);
 key("ArrowRight n", "the next picture, undecided", arrow(1, 0, () => go(at + 1)));
