@@ -106,9 +106,9 @@ const bound = new Map();
 const listed = [];
 
 /** Bind keys: `key("a", "approve", f)`, `key("ArrowRight n", "the next one", f)`. Without `about`, the help is silent. */
-export function key(names, about, action) {
+export function key(names, about, action, shown = names) {
   for (const name of names.split(" ")) bound.set(name, action);
-  if (about) listed.push([names, about]);
+  if (about) listed.push([shown, about]);
 }
 
 const SHOWN = { ArrowRight: "→", ArrowLeft: "←", ArrowUp: "↑", ArrowDown: "↓", Escape: "Esc", " ": "Space", Space: "Space" };

@@ -236,7 +236,10 @@ if (decides) {
   const reasons = usualReasons();
   key("a", "approve", () => decide("approve"));
   key("r", "reject, with a reason", reject);
-  reasons.forEach((reason, index) => key(String(index + 1), index ? "" : `reject with one of the ${reasons.length} reasons`, () => decide("reject", { reason })));
+  reasons.forEach((reason, index) => {
+    const about = index ? "" : "reject, with the reason of that number";
+    key(String(index + 1), about, () => decide("reject", { reason }), `1–${reasons.length}`);
+  });
   key("t", "once more: another seed, more candidates, other words", again);
   key("u", "undo", undo);
   $("do-approve").addEventListener("click", () => decide("approve"));
