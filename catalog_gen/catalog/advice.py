@@ -16,8 +16,8 @@ from catalog_gen.catalog import tables
 from catalog_gen.catalog.database import Database
 
 LATEST = 5_000  # rejections that reasons are counted in
-MOST_DECIDED = 50_000  # pictures, the latest decided ones, that advice looks at
-LEAST_GAIN = 0.1  # of Youden's index: less is no advice
+MOST_DECIDED = 20_000  # pictures, the latest decided ones, that advice looks at
+LEAST_GAIN = 0.3  # of Youden's index: less is what chance gives with a few dozen pictures
 
 asset, decision, run = tables.asset, tables.decision, tables.run
 

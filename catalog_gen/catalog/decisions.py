@@ -14,9 +14,9 @@ import sqlalchemy as sa
 
 from catalog_gen.catalog import tables
 from catalog_gen.catalog.asset_rows import asset_of, move, read_asset
-from catalog_gen.catalog.audit import AuditRow, add_row, audit, last_of_asset, read_decision
+from catalog_gen.catalog.audit import AuditRow, add_row, audit, last_of_asset, last_standing, read_decision
 from catalog_gen.catalog.database import Database
-from catalog_gen.catalog.decision_model import Action, By, Decided, Decision, Result
+from catalog_gen.catalog.decision_model import MAX_REVIEWER, Action, By, Decided, Decision, Result
 from catalog_gen.catalog.model import APPROVED_STATES, NO_WISH, AssetState, Wish
 from catalog_gen.catalog.prompts import cap, clean_text
 from catalog_gen.catalog.statements import locked
@@ -25,7 +25,7 @@ from catalog_gen.catalog.undoing import take_back
 from catalog_gen.catalog.wishes import PendingWish, put_wish, read_wishes
 from catalog_gen.errors import TransientError
 
-__all__ = ["Action", "AuditRow", "Decided", "Decision", "Result", "Wish", "audit", "decide", "undo"]
+__all__ = ["Action", "AuditRow", "Decided", "Decision", "Result", "Wish", "audit", "decide", "last_decision", "undo"]
 
 MAX_CANDIDATES = 64  # as gan.candidates
 _MEETINGS = 5  # times that two decisions on one place may meet before the caller is asked to come again
@@ -60,6 +60,12 @@ def undo(database: Database, *, reviewer: str, source: str, decision_id: str | N
     return settled(database, lambda connection: take_back(database, connection, decision_id, by))
 
 
+def last_decision(database: Database, reviewer: str) -> AuditRow | None:
+    """Return this reviewer's last decision that is not undone, for `undo` to name; None where there is none."""
+    with database.read() as connection:
+        return last_standing(connection, clean_reason(reviewer)[:MAX_REVIEWER])
+
+
 def settled(database: Database, step: Callable[[sa.Connection], Value]) -> Value:
     """Return what `step` does in a transaction; tried again when another took the place that it wanted to fill.
 
@@ -84,6 +90,8 @@ def _decide(database: Database, connection: sa.Connection, decision: Decision, b
     refusal = _refusal(decision, row)
     if refusal:
         return Decided(decision, "refused", f"{row['sku']}: {refusal}", asset_of(row))
+    if row["reason_kind"] == "source" and decision.action != "approve":
+        return Decided(decision, "already", f"{row['sku']}: rejected already, with its source", asset_of(row))
     change = _change(connection, decision, row)
     if change:
         return Decided(decision, "changed", f"{row['sku']}: {change}", asset_of(row))
@@ -151,10 +159,10 @@ def _carry_out(database: Database, connection: sa.Connection, decision: Decision
     else:
         shown = reason or "asked for again"
         version = move(connection, row, to_state, live=False, reason=shown, reason_kind="person")
-        details["with"] = _reject_restyled(connection, row)
-        gone = len(details["with"])
+        gone = _reject_restyled(connection, row)
+        details |= {"with": gone} if gone else {}
         told = f"rejected ({shown})" if decision.action == "reject" else "to be made again"
-        told += f", and {gone} restyled from it" if gone else ""
+        told += f", and {len(gone)} restyled from it" if gone else ""
     if decision.action == "again" and row["kind"] == "generated":
         details |= _leave_wish(connection, decision, row["sku"], {"requested_by": by.reviewer, "requested_at": now})
     recorded = AuditRow(

@@ -12,13 +12,15 @@ import sqlalchemy as sa
 from catalog_gen.catalog import tables
 from catalog_gen.catalog.database import Database
 from catalog_gen.catalog.duplicates import buckets
-from catalog_gen.catalog.model import DEAD_STATES, NewAsset, Outcome, RecordResult
+from catalog_gen.catalog.model import APPROVED_STATES, DEAD_STATES, NewAsset, Outcome, RecordResult
 from catalog_gen.catalog.statements import among, chunks, insert_new, locked, update_each
 from catalog_gen.catalog.text import clean, clean_json, clean_reason
 from catalog_gen.catalog.wishes import drop_wishes
 from catalog_gen.errors import InternalError, TransientError
 
-MAX_CATEGORY = 200  # characters: an index over longer ones has its limits on PostgreSQL
+MAX_CATEGORY = 100  # characters: PostgreSQL's indexes take no long rows
+BEATEN = "the product got a picture meanwhile"
+SOURCELESS = "its source was rejected meanwhile"
 NEVER_AGAIN = 1_000_000  # attempts of a row that another night cannot help: above any `max_attempts`
 
 work, run_item, asset, phash = tables.work, tables.run_item, tables.asset, tables.phash
@@ -28,7 +30,8 @@ def record(database: Database, run_id: str, job: str, outcomes: Sequence[Outcome
     """Write `outcomes` in one transaction: all or nothing; return which skus counted and which were lost.
 
     A row counts if the run still holds its claim; a lease that ran out but was not taken by another still counts. It
-    is lost if another worker took it, or if its product got a live asset meanwhile (then it is done `elsewhere`).
+    is lost if another worker took it, or if its product got a live asset meanwhile, or if what it was made from was
+    rejected meanwhile (then it is done `elsewhere`).
     A restyled picture takes the place of the live one of its style and variant, which is `retired_by` this run.
     Recording the same outcomes again, after a commit whose answer was lost, gives the same result and adds nothing.
     """
@@ -39,6 +42,9 @@ def record(database: Database, run_id: str, job: str, outcomes: Sequence[Outcome
         now = database.now(connection)
         mine = _still_mine(connection, run_id, job, sorted(by_sku))
         before = _recorded_before(connection, run_id, [by_sku[sku] for sku in by_sku if sku not in mine])
+        orphaned = _sourceless(connection, [by_sku[sku] for sku in sorted(mine)])
+        for sku in orphaned:
+            del mine[sku]
         pictures = [picture for sku in sorted(mine) for picture in by_sku[sku].pictures]
         _retire_replaced(connection, run_id, [picture for picture in pictures if picture.kind == "restyled"])
         inserted = _insert_assets(connection, run_id, now, pictures)
@@ -48,7 +54,8 @@ def record(database: Database, run_id: str, job: str, outcomes: Sequence[Outcome
             there = all(picture.id in inserted for picture in by_sku[sku].pictures)
             (kept if there else beaten).append(by_sku[sku])
         _settle(connection, run_id, job, kept, mine, now)
-        _settle_beaten(connection, run_id, job, [outcome.sku for outcome in beaten], now)
+        _settle_elsewhere(connection, run_id, job, [outcome.sku for outcome in beaten], BEATEN, now)
+        _settle_elsewhere(connection, run_id, job, orphaned, SOURCELESS, now)
         drop_wishes(connection, [outcome.sku for outcome in kept if _is_new_drawing(outcome)])
     counted = {outcome.sku for outcome in kept} | before
     return RecordResult(
@@ -102,6 +109,21 @@ def _is_new_drawing(outcome: Outcome) -> bool:
 
 def _first_id(outcome: Outcome) -> str | None:
     return next((picture.id for picture in outcome.pictures), None)
+
+
+def _sourceless(connection: sa.Connection, outcomes: Sequence[Outcome]) -> list[str]:
+    """Return the skus whose pictures were made from an asset that does not stand, or is not approved, any more.
+
+    The sources stay as they are until the transaction ends, so that whoever rejects one sees what was made from it.
+    """
+    pictures = [picture for outcome in outcomes for picture in outcome.pictures]
+    wanted = {picture.source_asset_id: picture.sku for picture in pictures if picture.source_asset_id}
+    good: set[str] = set()
+    for some in chunks(sorted(wanted)):
+        query = sa.select(asset.c.id, asset.c.live, asset.c.state).where(among(connection, asset.c.id, some))
+        rows = connection.execute(locked(connection, query.order_by(asset.c.id), asset))
+        good.update(id for id, live, state in rows if live and state in APPROVED_STATES)
+    return sorted({sku for id, sku in wanted.items() if id not in good})
 
 
 def _retire_replaced(connection: sa.Connection, run_id: str, pictures: Sequence[NewAsset]) -> None:
@@ -184,9 +206,10 @@ def _settle(
     update_each(connection, run_item, {"run_id": run_id}, "sku", items)
 
 
-def _settle_beaten(connection: sa.Connection, run_id: str, job: str, skus: Sequence[str], now: datetime) -> None:
-    """Rows whose product got a live asset from somebody else while this run drew: done, and not by this run."""
-    reason = "the product got a picture meanwhile"
+def _settle_elsewhere(
+    connection: sa.Connection, run_id: str, job: str, skus: Sequence[str], reason: str, now: datetime
+) -> None:
+    """Rows whose pictures nobody needs any more: done, and not by this run."""
     for some in chunks(skus):
         connection.execute(
             sa.update(work)

@@ -1,7 +1,8 @@
 """The catalogue's side of restyling: what a product's restyled pictures are made from, and which are out of date.
 
 A restyled picture follows from its source, from what decides its output's pixels, and from its engine. The hash of the
-three stands beside every restyled asset; an output whose live asset has another hash, or that has none, is stale.
+three stands beside every restyled asset; an output whose live asset has another hash, or that has none, is stale. One
+that a person rejected is not: the same input would give what they rejected, until they ask for it again.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from catalog_gen.catalog.model import (
     ScopeRequest,
 )
 from catalog_gen.catalog.plan import plan_scope
+from catalog_gen.catalog.restyled import Made, made_outputs, read_made_outputs
 from catalog_gen.catalog.source import CatalogSource
 from catalog_gen.catalog.statements import among, chunks
 
@@ -48,10 +50,10 @@ class RestyleScope:
     detail: Callable[[Product], str] = lambda product: ""
     judged_by: str = ""
 
-    def stale(self, source: PictureSource, live: Mapping[str, str]) -> dict[str, str]:
-        """Return the outputs to be made, by name, with the input hash of each; `live` has those that stand."""
+    def stale(self, source: PictureSource, made: Mapping[str, Made]) -> dict[str, str]:
+        """Return the outputs to be made, by name, with the input hash of each; `made` has what there is of them."""
         wanted = {name: input_hash(source.key, output) for name, output in self.outputs.items()}
-        return {name: wanted_hash for name, wanted_hash in wanted.items() if live.get(name) != wanted_hash}
+        return {name: made_from for name, made_from in wanted.items() if not made.get(name, Made()).settles(made_from)}
 
 
 def input_hash(*parts: str) -> str:
@@ -83,8 +85,8 @@ class _LackingOutputs:
 
     def look(self, database: Database, page: Sequence[Product]) -> Looked:
         self._sources = find_sources(database, self._source, page, self._scope)
-        live = read_live_outputs(database, self._scope.style, sorted(self._sources))
-        stale = {sku: self._scope.stale(found, live.get(sku, {})) for sku, found in self._sources.items()}
+        made = read_made_outputs(database, self._scope.style, sorted(self._sources))
+        stale = {sku: self._scope.stale(found, made.get(sku, {})) for sku, found in self._sources.items()}
         decided = (*self._scope.outputs.values(), self._scope.judged_by)
         return Looked(
             finished={sku for sku, outputs in stale.items() if not outputs},
@@ -95,8 +97,8 @@ class _LackingOutputs:
 
     def finished(self, connection: sa.Connection, looked: Looked) -> set[str]:
         skus = sorted(looked.hashes)
-        live = live_outputs(connection, self._scope.style, skus)
-        return {sku for sku in skus if not self._scope.stale(self._sources[sku], live.get(sku, {}))}
+        made = made_outputs(connection, self._scope.style, skus)
+        return {sku for sku in skus if not self._scope.stale(self._sources[sku], made.get(sku, {}))}
 
 
 def find_sources(
@@ -124,27 +126,6 @@ def find_sources(
                 key = _key(scope, product, picture.sha256)
                 found[product.sku] = PictureSource(product.sku, picture.uri, key, picture, picture.sha256)
     return found
-
-
-def live_outputs(connection: sa.Connection, style: str, skus: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Return the input hashes of the live restyled pictures of `style`: by sku, then by output."""
-    found: defaultdict[str, dict[str, str]] = defaultdict(dict)
-    for some in chunks(skus):
-        query = sa.select(asset.c.sku, asset.c.variant, asset.c.input_hash).where(
-            among(connection, asset.c.sku, some),
-            asset.c.kind == "restyled",
-            asset.c.style == style,
-            asset.c.live,
-        )
-        for sku, variant, made_from in connection.execute(query):
-            found[sku][variant] = made_from
-    return dict(found)
-
-
-def read_live_outputs(database: Database, style: str, skus: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Return `live_outputs` as they are now."""
-    with database.read() as connection:
-        return live_outputs(connection, style, skus)
 
 
 def _key(scope: RestyleScope, product: Product, source_key: str) -> str:

@@ -7,7 +7,7 @@ import binascii
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, get_args
 
@@ -111,13 +111,16 @@ def facets(database: Database, filter: ReviewFilter) -> dict[str, list[tuple[str
     Each is counted under the rest of the filter, so that it says what choosing another value would show. Of more than
     200 values, the most frequent.
     """
-    columns = [asset.c[name] for name in FACETS]
-    wide = ReviewFilter(state=(), run=filter.run, text=filter.text)
-    query = sa.select(*columns, sa.func.count()).where(*_conditions(wide)).group_by(*columns)
+    columns = [_state(filter), asset.c.live, *(asset.c[name] for name in FACETS[1:])]
+    wide = replace(filter, kind="", style="", category="", reason_kind="")
+    query = sa.select(*columns, sa.func.count()).where(*_fields(wide)).group_by(*columns)
     counted: dict[str, Counter[str]] = {name: Counter() for name in FACETS}
     wanted = {name: _wanted(filter, name) for name in FACETS}
     with database.read() as connection:
-        for *values, count in connection.execute(query):
+        for state, live, *others, count in connection.execute(query):
+            if not live and state not in DEAD_STATES:
+                continue  # another picture took its place
+            values = (state, *others)
             misses = [name for name, value in zip(FACETS, values, strict=True) if not wanted[name](value)]
             for name, value in zip(FACETS, values, strict=True):
                 if not misses or misses == [name]:
@@ -198,9 +201,10 @@ def _next(
     connection: sa.Connection, filter: ReviewFilter, order: _Order, place: tuple[Any, str] | None, count: int
 ) -> list[tuple[Any, str]]:
     """Return (key, id) of the next pictures: those of each state come off the index in order, and are merged here."""
+    states = _states(filter)
     found: list[tuple[Any, str]] = []
-    for state in _states(filter):
-        query = sa.select(order.column, asset.c.id).where(*_conditions(filter, state))
+    for some in [states] if filter.text else [(state,) for state in states]:
+        query = sa.select(order.column, asset.c.id).where(*_conditions(filter, some))
         if place is not None:
             query = query.where(order.beyond(place))
         rows = connection.execute(query.order_by(*order.sorting()).limit(count))
@@ -209,25 +213,41 @@ def _next(
 
 
 def _count(connection: sa.Connection, filter: ReviewFilter) -> int:
-    query = sa.select(sa.func.count()).select_from(asset)
-    return sum(connection.execute(query.where(*_conditions(filter, state))).scalar_one() for state in _states(filter))
+    query = sa.select(sa.func.count()).select_from(asset).where(*_conditions(filter, _states(filter)))
+    return int(connection.execute(query).scalar_one())
 
 
-def _conditions(filter: ReviewFilter, state: str | None = None) -> list[sa.ColumnElement[bool]]:
-    """Return what a row must fulfil; `state` is one of the filter's, or None for every state."""
-    if state is None:
-        conditions: list[sa.ColumnElement[bool]] = [sa.or_(asset.c.live, asset.c.state.in_(sorted(DEAD_STATES)))]
-    else:  # as the index has it; what is dead is never live
-        conditions = [asset.c.live == (state not in DEAD_STATES), asset.c.state == state]
-    for column, wanted in (
+def _conditions(filter: ReviewFilter, states: Sequence[str]) -> list[sa.ColumnElement[bool]]:
+    """Return what a row must fulfil: what is dead is never live, and of the rest only what is live is shown."""
+    column = _state(filter)
+    shown = [
+        sa.and_(column.in_(some), asset.c.live == live)
+        for live, some in (
+            (True, [state for state in states if state not in DEAD_STATES]),
+            (False, [state for state in states if state in DEAD_STATES]),
+        )
+        if some
+    ]
+    return [sa.or_(*shown), *_fields(filter)]
+
+
+def _state(filter: ReviewFilter) -> sa.ColumnElement[str]:
+    """Return the state, as a mere value where a text is looked for.
+
+    Texts are in no index, and to read the table through one that begins with the state is slower than to read it whole.
+    """
+    return sa.func.coalesce(asset.c.state, "") if filter.text else asset.c.state
+
+
+def _fields(filter: ReviewFilter) -> list[sa.ColumnElement[bool]]:
+    wanted = (
         (asset.c.kind, filter.kind),
         (asset.c.style, filter.style),
         (asset.c.category, filter.category),
         (asset.c.reason_kind, filter.reason_kind),
         (asset.c.run_id, filter.run),
-    ):
-        if wanted:
-            conditions.append(column == wanted)
+    )
+    conditions: list[sa.ColumnElement[bool]] = [column == value for column, value in wanted if value]
     if filter.text:
         texts = (asset.c.sku, asset.c.prompt)
         conditions.append(sa.or_(*(column.icontains(filter.text, autoescape=True) for column in texts)))

@@ -73,15 +73,63 @@ def undo(
     database: DatabaseFlag = None,
 ) -> None:
     """Take a decision back: the picture, what was restyled from it and what was asked for are as they were."""
-    from catalog_gen.catalog.decisions import undo as take_back
-    from catalog_gen.pipeline.approval import reviewer_name
+    from catalog_gen.pipeline.approval import undo_decision
 
     settings = _settings(config, database, reviewer)
     with open_catalogue(settings) as opened:
         opened.check_schema()
-        done = take_back(opened, reviewer=reviewer_name(settings), source="command", decision_id=decision)
+        done = undo_decision(settings, opened, decision)
     typer.echo(done.told)
     raise typer.Exit(EXIT_OK if done.result in ("done", "already") else EXIT_SOME_FAILED)
+
+
+def review_apply(
+    file: Annotated[Path, typer.Argument(help="The decisions that a report's page saved.")],
+    reviewer: ReviewerFlag = None,
+    config: ConfigFlag = None,
+    database: DatabaseFlag = None,
+) -> None:
+    """Carry out decisions made in a report's page; a picture that changed since is left alone, and named."""
+    from catalog_gen.pipeline.decisions_file import apply_file
+
+    settings = _settings(config, database, reviewer)
+    with open_catalogue(settings) as opened:
+        applied = apply_file(settings, opened, file)
+    typer.echo(applied.describe())
+    raise typer.Exit(EXIT_SOME_FAILED if applied.failed else EXIT_OK)
+
+
+def review_audit(
+    sku: Annotated[str | None, typer.Option(help="Only decisions on this product's pictures.")] = None,
+    by: Annotated[str | None, typer.Option(help="Only this reviewer's.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many, newest first.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything that is recorded, as JSON lines.")] = False,
+    config: ConfigFlag = None,
+    database: DatabaseFlag = None,
+) -> None:
+    """List decisions: who decided what, when, from where, and what was undone."""
+    from catalog_gen.catalog.decisions import audit
+    from catalog_gen.report.review_tables import audit_table
+
+    with open_catalogue(read_settings(config, {"database.url": database})) as opened:
+        opened.check_schema()
+        typer.echo(audit_table(audit(opened, sku=sku, reviewer=by, limit=limit), as_json=as_json))
+
+
+def review_advice(
+    fewest: Annotated[int, typer.Option(min=1, help="Categories with at least so many decided pictures.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+    config: ConfigFlag = None,
+    database: DatabaseFlag = None,
+) -> None:
+    """Show what past decisions teach: the reasons given most, and where a category's threshold would stand better."""
+    from catalog_gen.catalog.review import rejection_reasons, threshold_advice
+    from catalog_gen.report.review_tables import advice_table
+
+    with open_catalogue(read_settings(config, {"database.url": database})) as opened:
+        opened.check_schema()
+        advice, reasons = threshold_advice(opened, fewest=fewest), rejection_reasons(opened)
+    typer.echo(advice_table(advice, reasons, as_json=as_json))
 
 
 def _settings(config: Path | None, database: str | None, reviewer: str | None) -> Settings:

@@ -8,11 +8,12 @@ from uuid import uuid4
 
 from catalog_gen.catalog.assets import live_assets
 from catalog_gen.catalog.database import Database
-from catalog_gen.catalog.decisions import Action, Decided, Decision, Wish, decide
+from catalog_gen.catalog.decisions import Action, Decided, Decision, Wish, decide, last_decision, undo
 from catalog_gen.catalog.model import APPROVED_STATES, NO_WISH
 from catalog_gen.catalog.runs import user_name
 from catalog_gen.catalog.source import open_source
 from catalog_gen.config import Settings
+from catalog_gen.pipeline.retry import Retry
 
 
 @dataclass(frozen=True)
@@ -55,34 +56,54 @@ def reviewer_name(settings: Settings) -> str:
     return settings.review.reviewer or user_name()
 
 
+def retry_of(settings: Settings) -> Retry:
+    """Return what tries a decision again; their ids make that harmless."""
+    return Retry(settings.job.retries, settings.job.retry_seconds)
+
+
 def decide_skus(settings: Settings, database: Database, ask: Ask) -> Decisions:
     """Carry out `ask`. An approved generated picture's URL is written where the shop's row has no image, with
     `catalog.writeback`: the state first, the URL after it, so that approving again mends a crash between the two.
     """
     kind = "restyled" if ask.style else "generated"
+    reviewer, retry = reviewer_name(settings), retry_of(settings)
     result = Decisions()
     for sku in dict.fromkeys(ask.skus):
         found = live_assets(database, sku, kind, ask.style)
         if not found:
             result.missing.append(sku)
         wanted = [Decision(uuid4().hex, one.id, ask.action, reason=ask.reason, wish=ask.wish) for one in found]
-        result.decided += decide(database, wanted, reviewer=reviewer_name(settings), source="command")
-    if ask.action == "approve" and kind == "generated":
-        write_back(settings, database, result)
+        result.decided += retry(
+            "deciding",
+            lambda: decide(database, wanted, reviewer=reviewer, source="command"),  # noqa: B023
+        )
+    if ask.action == "approve":
+        result.written = write_back(settings, database, result.decided)
     return result
 
 
-def write_back(settings: Settings, database: Database, result: Decisions) -> None:
-    """Write the URLs of the approved generated pictures to the shop's table, if the configuration asks for that."""
+def undo_decision(settings: Settings, database: Database, decision_id: str | None) -> Decided:
+    """Take back the decision named, or this reviewer's last; named before it is tried, so that trying again is safe."""
+    reviewer = reviewer_name(settings)
+    if decision_id is None:
+        last = last_decision(database, reviewer)
+        decision_id = None if last is None else last.id
+    return retry_of(settings)(
+        "undoing", lambda: undo(database, reviewer=reviewer, source="command", decision_id=decision_id)
+    )
+
+
+def write_back(settings: Settings, database: Database, decided: Sequence[Decided]) -> list[str]:
+    """Write the URLs of the generated pictures among these that are approved to the shop's table, if the configuration
+    asks for that; return the skus of the rows that lacked an image and have one now.
+    """
     if not settings.catalog.writeback:
-        return
+        return []
+    assets = [one.asset for one in decided if one.decision.action == "approve" and one.asset is not None]
+    approved = [asset for asset in assets if asset.live and asset.state in APPROVED_STATES]
     source = open_source(settings, database)
     try:
-        for one in result.decided:
-            asset = one.asset
-            if asset is None or not asset.live or asset.kind != "generated" or asset.state not in APPROVED_STATES:
-                continue
-            if source.write_image(asset.sku, asset.uri):
-                result.written.append(asset.sku)
+        generated = [asset for asset in approved if asset.kind == "generated"]
+        return [asset.sku for asset in generated if source.write_image(asset.sku, asset.uri)]
     finally:
         source.close()

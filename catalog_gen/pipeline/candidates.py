@@ -32,7 +32,7 @@ def keep_best(models: Models, rows: Sequence[Work]) -> None:
         return
     for work, scores in zip(rows, _similarities(models, rows), strict=True):
         _keep_best(work, scores)
-        work.state, work.reason = gate.judge(work.similarity, work.fault, models.threshold)
+        work.state, work.reason, work.reason_kind = gate.judge(work.similarity, work.fault, models.threshold)
 
 
 def _similarities(models: Models, rows: Sequence[Work]) -> np.ndarray[Any, np.dtype[np.float32]]:

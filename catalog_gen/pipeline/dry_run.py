@@ -11,14 +11,14 @@ from catalog_gen.catalog import queue as claims
 from catalog_gen.catalog.database import Database
 from catalog_gen.catalog.model import Plan, PlanRequest, Product
 from catalog_gen.catalog.source import open_source
+from catalog_gen.catalog.wishes import pending_wishes
 from catalog_gen.config import Settings
 from catalog_gen.encode import encode_image
-from catalog_gen.errors import RowError
 from catalog_gen.pipeline.fill_missing import JOB, FillRequest
 from catalog_gen.pipeline.ladder import rungs
 from catalog_gen.pipeline.models import Models, load_models
-from catalog_gen.pipeline.prompting import product_prompt
-from catalog_gen.pipeline.work import text_hash
+from catalog_gen.pipeline.prompting import drawn_words
+from catalog_gen.pipeline.work import input_hash
 from catalog_gen.storage import open_storage
 
 MEASURED_CHUNKS = 3
@@ -61,19 +61,19 @@ def estimate(settings: Settings, database: Database, request: FillRequest) -> Es
     open_storage(settings.storage.url, settings.storage.options).probe()
     models = load_models(settings)
     examples: list[tuple[str, str]] = []
+    wishes = pending_wishes(database)
 
-    def input_hash(product: Product) -> str:
-        prompt = product_prompt(product, settings.prompt)
-        if not prompt:
-            raise RowError("no words to draw from")
+    def as_planned(product: Product) -> str:
+        wish = wishes.get(product.sku)
+        words = drawn_words(product, settings.prompt, wish)
         if len(examples) < 3:
-            examples.append((product.sku, prompt))
-        return text_hash("\x1f".join((prompt, models.clip.hash, models.drawer.hash)))
+            examples.append((product.sku, words))
+        return input_hash(words, models.clip.hash, models.drawer.hash, wish)
 
     plan_request = PlanRequest(
         run_id="",
         job=JOB,
-        input_hash=input_hash,
+        input_hash=as_planned,
         where=request.where,
         skus=request.skus,
         limit=request.limit,

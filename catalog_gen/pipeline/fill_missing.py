@@ -16,19 +16,19 @@ from catalog_gen.catalog import queue as claims
 from catalog_gen.catalog.database import Database
 from catalog_gen.catalog.model import Claimed, Plan, PlanRequest, Product, Where
 from catalog_gen.catalog.source import open_source
+from catalog_gen.catalog.wishes import PendingWish, pending_wishes
 from catalog_gen.config import Settings
-from catalog_gen.errors import RowError
 from catalog_gen.pipeline.engine import Stage
 from catalog_gen.pipeline.job import JobContext, JobRun, OnRecorded, enter_ledger, hold_job_lock
 from catalog_gen.pipeline.ladder import COUNTS, Ladder
 from catalog_gen.pipeline.models import Models, load_models
 from catalog_gen.pipeline.progress import ProgressStyle
-from catalog_gen.pipeline.prompting import product_prompt
+from catalog_gen.pipeline.prompting import drawn_words
 from catalog_gen.pipeline.retry import Retry
 from catalog_gen.pipeline.signals import StopRequest, stop_on_signals
 from catalog_gen.pipeline.stages import FillStages
 from catalog_gen.pipeline.summary import RunSummary
-from catalog_gen.pipeline.work import Work, text_hash
+from catalog_gen.pipeline.work import Work, input_hash, text_hash
 from catalog_gen.storage import Storage, open_storage
 
 JOB = "fill-missing"
@@ -81,6 +81,8 @@ class FillRun(JobRun[Work]):
         super().__init__(context)
         self.request, self.storage, self.models = request, storage, models
         self.ladder = Ladder(context.settings.gan, models, context.stop)
+        self.wishes: dict[str, PendingWish] = {}  # as they were when the scope was frozen
+        self.working: FillStages | None = None
 
     @property
     def page_rows(self) -> int:
@@ -91,6 +93,7 @@ class FillRun(JobRun[Work]):
 
     def make_plan(self) -> Plan:
         context = self.context
+        self.wishes = pending_wishes(context.database)
         request = PlanRequest(
             run_id=context.run_id,
             job=JOB,
@@ -103,22 +106,19 @@ class FillRun(JobRun[Work]):
         return claims.plan(context.database, context.source, request)
 
     def input_hash(self, product: Product) -> str:
-        """What a row's picture follows from: other words or other models make it new work.
-
-        Raises RowError for a row without words; it is then recorded as skipped.
-        """
-        prompt = product_prompt(product, self.context.settings.prompt)
-        if not prompt:
-            raise RowError("no words to draw from: the title and every attribute are empty")
-        return text_hash("\x1f".join((prompt, self.models.clip.hash, self.models.drawer.hash)))
+        """What a row's picture follows from. Raises RowError for a row without words."""
+        wish = self.wishes.get(product.sku)
+        words = drawn_words(product, self.context.settings.prompt, wish)
+        return input_hash(words, self.models.clip.hash, self.models.drawer.hash, wish)
 
     def make_work(self, row: Claimed) -> Work:
-        prompt = product_prompt(row.product, self.context.settings.prompt)
-        return Work(claimed=row, prompt=prompt, prompt_hash=text_hash(prompt))
+        wish = self.wishes.get(row.product.sku)
+        words = drawn_words(row.product, self.context.settings.prompt, wish)
+        return Work(claimed=row, prompt=words, prompt_hash=text_hash(words), wish=wish)
 
     def make_stages(self, on_recorded: OnRecorded) -> list[Stage[Work]]:
         context = self.context
-        stages = FillStages(
+        stages = self.working = FillStages(
             run_id=context.run_id,
             job=JOB,
             settings=context.settings,
@@ -140,7 +140,7 @@ class FillRun(JobRun[Work]):
         ]
 
     def pictures_made(self) -> int:
-        drawn = self.times["draw"].rows * self.context.settings.gan.candidates if "draw" in self.times else 0
+        drawn = self.working.drawn if self.working else 0
         return drawn + self.ladder.counts["ladder_pictures"]
 
     def more_counts(self) -> Mapping[str, int]:

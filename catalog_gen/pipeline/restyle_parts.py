@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,8 +24,8 @@ from catalog_gen.pipeline.restyle_work import Pixels
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from catalog_gen.quality.invariance import Invariance
-    from catalog_gen.style.engine import StyleEngine
+    from catalog_gen.quality.invariance import Invariance, Limits
+    from catalog_gen.style.engine import EngineConfig, StyleEngine
     from catalog_gen.style.matte import Cutout
     from catalog_gen.style.template import Template
     from catalog_gen.style.template_config import Output
@@ -38,18 +38,40 @@ BATCH = {"cpu": 2, "mps": 8, "cuda": 16}
 
 @dataclass(frozen=True)
 class RestyleParts:
-    """What restyles. `engines` are the template's engine, once a candidate, each with its `prepared` look."""
+    """What restyles. `engines` are the template's engine, once a candidate, with the look that they share `prepared`.
+
+    Candidates have numbers, which a random engine draws by: those of a first attempt are the first numbers.
+    """
 
     template: Template
     outputs: tuple[Output, ...]  # those asked for
     engines: tuple[StyleEngine, ...]
-    prepared: tuple[Any, ...]
+    prepared: Any
     clip: ClipModel
     device: str
     batch: int  # pictures of one size that are stylised at once
     tile: int
     streams: int = 1  # batches in the engine at once
     workers: int = 1  # batches in each of the other steps at once
+    further: dict[int, StyleEngine] = field(default_factory=dict)  # opened for later attempts, by candidate
+
+    @property
+    def candidates(self) -> int:
+        """How many pictures are made, of which the best is kept."""
+        return len(self.engines)
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether another candidate is another picture."""
+        return bool(getattr(self.engines[0], "stochastic", False))
+
+    def engine(self, candidate: int) -> StyleEngine:
+        """Return the engine that makes the candidate of this number."""
+        if candidate < self.candidates:
+            return self.engines[candidate]
+        if candidate not in self.further:  # two threads may both open it: they open the same
+            self.further[candidate] = reseeded(self.engines[0], self.template.config, self.device, candidate)
+        return self.further[candidate]
 
     def ledger(self) -> dict[str, Any]:
         """Return what the run's ledger row says of template and models."""
@@ -125,8 +147,7 @@ class RestyleParts:
         config = self.template.config
         content = self._tensor(np.stack(contents)).permute(0, 3, 1, 2).contiguous()  # (B, 3, H, W) in [0, 1]
         product = self._tensor(np.stack(products))[:, None]  # (B, 1, H, W) in [0, 1]
-        engine, prepared = self.engines[candidate], self.prepared[candidate]
-        stylised = stylise_tiled(engine, content, product, prepared, self.tile, OVERLAP)
+        stylised = stylise_tiled(self.engine(candidate), content, product, self.prepared, self.tile, OVERLAP)
         with torch.no_grad():
             strengths = (config.strength, config.product_strength, config.keep_colours)
             mixed = blend(content, stylised, product, *strengths)
@@ -148,11 +169,20 @@ class RestyleParts:
 
     def check(self, before: Pixels, after: Pixels, product: Pixels) -> tuple[Invariance, list[str]]:
         """Return how alike the product is before and after, and what of it is beyond the template's limits."""
-        from catalog_gen.quality.invariance import Limits, check
+        from catalog_gen.quality.invariance import check
 
         found = check(before, after, _floats(product), self.clip)
+        return found, found.faults(self._limits())
+
+    def nearness(self, found: Invariance) -> float:
+        """Return how near a picture is to the template's limits, from 0 to 1."""
+        return found.nearness(self._limits())
+
+    def _limits(self) -> Limits:
+        from catalog_gen.quality.invariance import Limits
+
         limits = self.template.config.limits
-        return found, found.faults(Limits(limits.delta_e, limits.delta_e_p95, limits.ssim, limits.clip))
+        return Limits(limits.delta_e, limits.delta_e_p95, limits.ssim, limits.clip)
 
     def encode(self, output: Output, picture: Pixels, xmp: bytes) -> bytes:
         """Return the output's file within its byte limit. Raises RowError where that cannot be."""
@@ -185,14 +215,12 @@ def load_parts(settings: Settings, style: str, outputs: Sequence[str] = (), cand
                 where="--candidates",
                 hint="Leave --candidates out, or let the template name the engine gatys.",
             )
-        reopen: Any = type(engine)
-        engines += [reopen.open(template.config, device, seed=seed) for seed in range(1, candidates)]
-    look = template.look(device)
+        engines += [reseeded(engine, template.config, device, seed) for seed in range(1, candidates)]
     return RestyleParts(
         template=template,
         outputs=chosen,
         engines=tuple(engines),
-        prepared=tuple(one.prepare(look) for one in engines),
+        prepared=engine.prepare(template.look(device)),
         clip=load_clip(settings.clip.model, device, pretrained=settings.clip.pretrained or None),
         device=device,
         batch=settings.restyle.batch or BATCH[device],
@@ -200,6 +228,13 @@ def load_parts(settings: Settings, style: str, outputs: Sequence[str] = (), cand
         streams=streams,
         workers=workers,
     )
+
+
+def reseeded(engine: StyleEngine, config: EngineConfig, device: str, seed: int) -> StyleEngine:
+    """Return a random engine opened with another seed."""
+    kind: Any = type(engine)
+    opened: StyleEngine = kind.open(config, device, seed=seed)
+    return opened
 
 
 def choose_outputs(template: Template, names: Sequence[str]) -> tuple[Output, ...]:

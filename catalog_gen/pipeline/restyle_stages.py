@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
 from catalog_gen import __version__
-from catalog_gen.catalog.model import NewAsset, Outcome
-from catalog_gen.catalog.restyling import RestyleScope, find_sources, read_live_outputs
+from catalog_gen.catalog.model import NewAsset, Outcome, PictureSource
+from catalog_gen.catalog.restyled import Made, read_made_outputs
+from catalog_gen.catalog.restyling import RestyleScope, find_sources
 from catalog_gen.catalog.source import CatalogSource
 from catalog_gen.encode import SUFFIX
 from catalog_gen.errors import CatalogGenError, PhotoError, RowError, TemporaryFailure
@@ -26,6 +27,7 @@ from catalog_gen.pipeline.restyle_source import SourceReader, photo_name
 from catalog_gen.pipeline.restyle_work import OutputWork, RestyleWork
 from catalog_gen.pipeline.retry import Retry
 from catalog_gen.provenance import Provenance, SourceType, build_xmp, read_provenance
+from catalog_gen.quality import doubt
 
 log = logging.getLogger(__name__)
 
@@ -47,23 +49,29 @@ class RestyleStages(JobStages):
         rows = self.still_wanted(batch)
         products = [work.claimed.product for work in rows]
         sources = self.retry("finding sources", lambda: find_sources(self.database, self.source, products, self.scope))
-        live = self.retry(
-            "reading live pictures", lambda: read_live_outputs(self.database, self.scope.style, sorted(sources))
+        made = self.retry(
+            "reading live pictures", lambda: read_made_outputs(self.database, self.scope.style, sorted(sources))
         )
         for work in rows:
             work.source = sources.get(work.sku)
             if work.source is None:
                 work.skip("it has no approved picture any more")
                 continue
-            stale = self.scope.stale(work.source, live.get(work.sku, {}))
-            work.outputs = [
-                OutputWork(output, stale[output.name]) for output in self.parts.outputs if output.name in stale
-            ]
-            if not stale:
+            work.outputs = self._stale_outputs(work.source, made.get(work.sku, {}))
+            if not work.outputs:
                 work.skip("every output is up to date already")
                 continue
             self._attempt(work, "reading", self._read_one, again=True)
         return batch
+
+    def _stale_outputs(self, source: PictureSource, made: Mapping[str, Made]) -> list[OutputWork]:
+        """Return the work on every stale output; a random engine makes other candidates than those rejected before."""
+        stale = self.scope.stale(source, made)
+        works = [OutputWork(output, stale[output.name]) for output in self.parts.outputs if output.name in stale]
+        for work in works if self.parts.stochastic else ():
+            rejected = made.get(work.output.name, Made()).rejected[work.input_hash]
+            work.first_candidate = rejected * self.parts.candidates
+        return works
 
     def _read_one(self, work: RestyleWork) -> None:
         source = work.source
@@ -87,7 +95,8 @@ class RestyleStages(JobStages):
             work.cutout = self.parts.cut_out(work.photo)
             work.photo = None
             if work.cutout.doubt or work.cutout.kind == "general":
-                work.state = "needs_review"
+                work.state, work.reason_kind = "needs_review", "cut-out"
+                work.cut = "doubted" if work.cutout.doubt else "unplain"
                 work.reason = f"the cut-out is in doubt: {work.cutout.doubt}" if work.cutout.doubt else UNSURE
 
         for work in self.still_wanted(batch):
@@ -108,12 +117,12 @@ class RestyleStages(JobStages):
         return batch
 
     def stylise(self, batch: list[RestyleWork]) -> list[RestyleWork]:
-        """Draw the pictures in the template's style, those of one size together, and blend them with their scenes."""
+        """Draw the pictures in the template's style, those of one size and seed together, blended with their scenes."""
         by_size: defaultdict[tuple[int, ...], list[tuple[RestyleWork, OutputWork]]] = defaultdict(list)
         for work in batch:
             for target in work.outputs if not work.outcome else ():
                 assert target.content is not None, "place runs before stylise"
-                by_size[target.content.shape].append((work, target))
+                by_size[(*target.content.shape, target.first_candidate)].append((work, target))
         for pairs in by_size.values():
             for start in range(0, len(pairs), self.parts.batch):
                 some = pairs[start : start + self.parts.batch]
@@ -127,7 +136,8 @@ class RestyleStages(JobStages):
     def _stylise(self, targets: Sequence[OutputWork]) -> None:
         contents = [target.content for target in targets if target.content is not None]
         products = [target.product for target in targets if target.product is not None]
-        for candidate in range(len(self.parts.engines)) if targets else ():
+        first = targets[0].first_candidate if targets else 0
+        for candidate in range(first, first + self.parts.candidates) if targets else ():
             for target, picture in zip(targets, self.parts.stylise(candidate, contents, products), strict=True):
                 target.stylised.append(picture)
 
@@ -165,6 +175,7 @@ class RestyleStages(JobStages):
             judged.append((len(faults), found.delta_e, number, found, faults))
         _, _, target.chosen, found, faults = min(judged, key=lambda one: one[:3])
         target.picture, target.scores = target.stylised[target.chosen], found.scores()
+        target.nearness = self.parts.nearness(found)
         target.stylised, target.content, target.product = [], None, None
         return [f"{target.output.name}: {fault}" for fault in faults]
 
@@ -210,7 +221,7 @@ class RestyleStages(JobStages):
 
     def _asset(self, work: RestyleWork, target: OutputWork) -> NewAsset:
         assert target.stored is not None and work.source is not None, "a row is recorded after its pictures are stored"
-        origin, engine = work.source.asset, self.parts.engines[target.chosen]
+        origin, engine = work.source.asset, self.parts.engine(target.candidate)
         return NewAsset(
             id=uuid4().hex,
             sku=work.sku,
@@ -224,7 +235,7 @@ class RestyleStages(JobStages):
             prompt_hash=origin.prompt_hash if origin else "",
             seed=origin.seed if origin else 0,
             attempt=origin.attempt if origin else 0,
-            candidates=len(self.parts.engines),
+            candidates=self.parts.candidates,
             clip_hash=self.parts.clip.hash,
             gan_hash=origin.gan_hash if origin else "",
             state=work.state,
@@ -237,7 +248,7 @@ class RestyleStages(JobStages):
                 "template_hash": self.parts.template.hash,
                 "engine": engine.name,
                 "engine_hash": engine.hash,
-                "candidate": target.chosen,
+                "candidate": target.candidate,
                 "source": "asset" if origin else "photo",
                 "source_sha256": work.source_sha256,
                 "source_uri": work.source.uri,
@@ -245,6 +256,9 @@ class RestyleStages(JobStages):
             },
             source_asset_id=origin.id if origin else None,
             input_hash=target.input_hash,
+            category=work.claimed.product.category,
+            doubt=doubt.of_restyled(target.nearness, work.cut),
+            reason_kind=work.reason_kind,
         )
 
     def _attempt(
@@ -273,7 +287,7 @@ def provenance_of(work: RestyleWork, target: OutputWork, parts: RestyleParts) ->
     A picture made from a real photo is a composite; one made from a picture that says it was generated, even if it
     comes back from the shop as a photo, goes on being generated.
     """
-    source, said, engine = work.source, work.said, parts.engines[target.chosen]
+    source, said, engine = work.source, work.said, parts.engine(target.candidate)
     assert source is not None, "read runs before encode"
     drawn = source.asset is not None or said.get("source_type") == "trainedAlgorithmicMedia"
     source_type: SourceType = "trainedAlgorithmicMedia" if drawn else "compositeWithTrainedAlgorithmicMedia"

@@ -14,6 +14,7 @@ from catalog_gen.pipeline.work import Row
 from catalog_gen.storage import Stored
 
 if TYPE_CHECKING:
+    from catalog_gen.quality.doubt import Cutout as CutoutKind
     from catalog_gen.style.matte import Cutout
     from catalog_gen.style.template_config import Output
 
@@ -26,14 +27,21 @@ class OutputWork:
 
     output: Output
     input_hash: str
+    first_candidate: int = 0  # its number, which a random engine draws by
     content: Pixels | None = None  # (H, W, 3), the product placed in its scene
     product: Pixels | None = None  # (H, W), its alpha
     stylised: list[Pixels] = field(default_factory=list)  # (H, W, 3), one a candidate
     chosen: int = 0
+    nearness: float = 0.0  # of the chosen one to the template's limits, 0 to 1
     picture: Pixels | None = None  # (H, W, 3), the chosen one
     scores: dict[str, float] = field(default_factory=dict)
     data: bytes = b""
     stored: Stored | None = None
+
+    @property
+    def candidate(self) -> int:
+        """The number of the chosen candidate."""
+        return self.first_candidate + self.chosen
 
     def drop(self) -> None:
         self.content = self.product = self.picture = None
@@ -48,6 +56,7 @@ class RestyleWork(Row):
     source: PictureSource | None = None
     source_sha256: str = ""
     said: dict[str, str] = field(default_factory=dict)
+    cut: CutoutKind = "sure"
     photo: Image.Image | None = None
     cutout: Cutout | None = None
     outputs: list[OutputWork] = field(default_factory=list)

@@ -7,7 +7,9 @@ and travels along untouched, so that every claimed row is counted exactly once w
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+import threading
+from collections import defaultdict
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +18,7 @@ import numpy as np
 from catalog_gen import __version__
 from catalog_gen.catalog import assets, embeddings
 from catalog_gen.catalog.model import NewAsset, Outcome, OutcomeName
+from catalog_gen.catalog.wishes import PendingWish
 from catalog_gen.config import Settings
 from catalog_gen.encode import SUFFIX, encode_image
 from catalog_gen.pipeline.candidates import draw_candidates, keep_best
@@ -23,7 +26,7 @@ from catalog_gen.pipeline.job_stages import JobStages
 from catalog_gen.pipeline.models import Models
 from catalog_gen.pipeline.work import Work
 from catalog_gen.provenance import Provenance, build_xmp
-from catalog_gen.quality import gate
+from catalog_gen.quality import doubt, gate
 from catalog_gen.quality import phash as perceptual
 
 log = logging.getLogger(__name__)
@@ -34,6 +37,8 @@ class FillStages(JobStages):
     """The stages of `fill-missing` over one run's models, storage and database; `climb` is the ladder's own."""
 
     models: Models
+    drawn: int = 0  # candidates so far, but for the ladder's
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def embed(self, batch: list[Work]) -> list[Work]:
         """Give every row its text's embedding: from the cache, else from CLIP, which then fills the cache."""
@@ -56,18 +61,28 @@ class FillStages(JobStages):
 
     def draw(self, batch: list[Work]) -> list[Work]:
         """Draw every row's candidates; a stop that is asked meanwhile gives the rest of the batch back."""
-        rows = [work for work in batch if not work.outcome]
-        gan = self.settings.gan
-        group = max(1, self.models.drawer.chunk // gan.candidates)
-        for start in range(0, len(rows), group):
-            some = self.still_wanted(rows[start : start + group])
-            draw_candidates(self.models, some, gan.candidates, gan.truncation)
+        for count, rows in self._by_count(batch):
+            group = max(1, self.models.drawer.chunk // count)
+            for start in range(0, len(rows), group):
+                some = self.still_wanted(rows[start : start + group])
+                draw_candidates(self.models, some, count, self.settings.gan.truncation)
+                with self._lock:
+                    self.drawn += len(some) * count
         return batch
 
     def choose(self, batch: list[Work]) -> list[Work]:
         """Score the candidates with CLIP, keep the best sound one, and judge it."""
-        keep_best(self.models, [work for work in batch if not work.outcome])
+        for _, rows in self._by_count(batch):
+            keep_best(self.models, rows)
         return batch
+
+    def _by_count(self, batch: list[Work]) -> list[tuple[int, list[Work]]]:
+        """Return the rows under way by how many candidates they get; all get as many, but where a person asked."""
+        found: defaultdict[int, list[Work]] = defaultdict(list)
+        for work in batch:
+            if not work.outcome:
+                found[work.count(self.settings.gan.candidates)].append(work)
+        return sorted(found.items())
 
     def encode(self, batch: list[Work]) -> list[Work]:
         """Hash every picture perceptually and encode it with its provenance inside."""
@@ -111,8 +126,9 @@ class FillStages(JobStages):
         for work, other in zip(drawn, others, strict=True):
             if other is not None:
                 duplicate = gate.duplicate_reason(other)
-                work.state = "needs_review"
+                work.state, work.duplicate = "needs_review", True
                 work.reason = f"{work.reason}; {duplicate}" if work.reason else duplicate
+                work.reason_kind = work.reason_kind or "duplicate"
 
     def _outcome(self, work: Work) -> Outcome:
         if work.outcome:
@@ -145,12 +161,20 @@ class FillStages(JobStages):
                 "candidate": work.chosen,
                 "quality": self.settings.storage.quality,
                 "software": __version__,
+                **({"wish": _wish_json(work.wish)} if work.wish else {}),
             },
             phash=work.phash,
             colours=work.colours,
             state=work.state,
             reason=work.reason,
+            category=work.claimed.product.category,
+            doubt=doubt.of_drawn(work.similarity, work.fault, self.models.threshold, duplicate=work.duplicate),
+            reason_kind=work.reason_kind,
         )
+
+
+def _wish_json(wish: PendingWish) -> dict[str, str | int | None]:
+    return {"words": wish.words, "candidates": wish.candidates, "decision": wish.decision_id}
 
 
 def encode_picture(work: Work, settings: Settings, models: Models) -> bytes:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from catalog_gen.catalog.model import AssetState, Claimed
+from catalog_gen.catalog.model import AssetState, Claimed, ReasonKind
+from catalog_gen.catalog.wishes import PendingWish
 from catalog_gen.storage import Stored
 
 DrawnWith = dict[str, str | int | float]  # device, dtype, chunk, truncation: what replay needs beside the seed
@@ -21,6 +22,7 @@ class Row:
     claimed: Claimed
     state: AssetState = field(default="draft", kw_only=True)
     reason: str = field(default="", kw_only=True)
+    reason_kind: ReasonKind = field(default="", kw_only=True)
     outcome: str = field(default="", kw_only=True)
     retry: bool = field(default=True, kw_only=True)
 
@@ -49,6 +51,7 @@ class Work(Row):
 
     prompt: str
     prompt_hash: str
+    wish: PendingWish | None = None  # what a person asked this drawing to be
     seeds: tuple[int, ...] = ()  # of every candidate drawn so far
     embedding: npt.NDArray[np.float32] | None = None  # (D,) unit norm, dropped after the last draw
     candidates: npt.NDArray[np.uint8] | None = None  # (N, 3, S, S), dropped once they are scored
@@ -59,11 +62,17 @@ class Work(Row):
     chosen: int = 0  # its place in `seeds`
     similarity: float = 0.0
     fault: str = ""
+    duplicate: bool = False
     phash: str = ""
     colours: str = ""
     data: bytes = b""
     stored: Stored | None = None
     scores: dict[str, float] = field(default_factory=dict)
+
+    def count(self, configured: int) -> int:
+        """Return how many candidates the first draw has: as the wish says, else as configured."""
+        wished = self.wish.candidates if self.wish else None
+        return configured if wished is None else wished
 
     def add_seeds(self, count: int, gan_hash: str) -> tuple[int, ...]:
         """Give the row `count` more seeds and return them; every candidate of a row has a number of its own."""
@@ -81,6 +90,12 @@ class Work(Row):
 def text_hash(text: str) -> str:
     """Return the hex SHA-256 of a prompt: half of an embedding's key."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def input_hash(words: str, clip_hash: str, gan_hash: str, wish: PendingWish | None) -> str:
+    """Return what a row's picture follows from: other words, other models or a new wish make it new work."""
+    asked = [wish.decision_id] if wish else []
+    return text_hash("\x1f".join((words, clip_hash, gan_hash, *asked)))
 
 
 def derive_seed(sku: str, prompt_hash: str, gan_hash: str, attempt: int, candidate: int) -> int:

@@ -7,7 +7,7 @@ Its limits were set so that real product photos pass, white shirts on white incl
 from __future__ import annotations
 
 import math
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 DRAFT: Final = "draft"
 NEEDS_REVIEW: Final = "needs_review"
 Verdict = Literal["draft", "needs_review"]
+Kind = Literal["", "similarity", "fault", "duplicate"]
 
 FLAT_DEVIATION = 2.0  # of 255: the standard deviation of every channel; the least of the real photos has 4.2
 WHITE_FROM = 250.0  # of 255: a pixel whose channels all reach this shows background
@@ -42,20 +43,28 @@ def find_faults(pictures: Pictures) -> list[str]:
     return faults
 
 
-def judge(similarity: float, fault: str, threshold: float) -> tuple[Verdict, str]:
-    """Return a picture's state and the reason for it: ("draft", "") or ("needs_review", why).
+class Judgement(NamedTuple):
+    """A picture's state, the reason for it, and what kind of reason that is."""
+
+    state: Verdict
+    reason: str
+    kind: Kind
+
+
+def judge(similarity: float, fault: str, threshold: float) -> Judgement:
+    """Return what becomes of a picture: ("draft", "", "") or ("needs_review", why, what kind of reason).
 
     similarity: CLIP cosine of picture and prompt. fault: from `find_faults`. threshold: the CLIP bundle's own, or the
     configuration's.
     """
     if fault:
-        return NEEDS_REVIEW, fault
+        return Judgement(NEEDS_REVIEW, fault, "fault")
     if not math.isfinite(similarity):
-        return NEEDS_REVIEW, "similarity is not a number"
+        return Judgement(NEEDS_REVIEW, "similarity is not a number", "similarity")
     if similarity < threshold:
         rounded = math.floor(similarity * 1_000) / 1_000  # down, or 0.1799 would read "0.180 below 0.180"
-        return NEEDS_REVIEW, f"similarity {rounded:.3f} below {threshold:.3f}"
-    return DRAFT, ""
+        return Judgement(NEEDS_REVIEW, f"similarity {rounded:.3f} below {threshold:.3f}", "similarity")
+    return Judgement(DRAFT, "", "")
 
 
 def duplicate_reason(other_sku: str) -> str:

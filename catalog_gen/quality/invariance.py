@@ -62,6 +62,16 @@ class Invariance:
             "clip_image": round(self.clip, 4),
         }
 
+    def nearness(self, limits: Limits) -> float:
+        """Return how near the nearest limit is: 0 for a picture without any change, 1 at the limit."""
+        shares = (
+            _share(self.delta_e, limits.delta_e),
+            _share(self.delta_e_p95, limits.delta_e_p95),
+            _share(1 - self.ssim, 1 - limits.ssim),
+            _share(1 - self.clip, 1 - limits.clip),
+        )
+        return min(max(*shares, 0.0), 1.0)
+
     def faults(self, limits: Limits) -> list[str]:
         """Return what is beyond the limits, each with its figures; empty when the product is the same."""
         beyond = [
@@ -74,6 +84,10 @@ class Invariance:
             (self.clip < limits.clip, f"CLIP similarity {self.clip:.3f} below {limits.clip:g}"),
         ]
         return [text for found, text in beyond if found]
+
+
+def _share(value: float, limit: float) -> float:
+    return value / limit if limit > 0 else float(value > 0)
 
 
 def check(before: Pixels, after: Pixels, alpha: Mask, clip: ClipModel) -> Invariance:

@@ -39,7 +39,12 @@ def upgrade():
     ):
         op.add_column("cg_asset", sa.Column(name, kind, nullable=False, server_default=default))
     fill_in()
-    op.create_index("cg_asset_review", "cg_asset", ["live", "state", "doubt", "id"])
+    # Both hold all that a queue is filtered by, so that no row need be looked up to leave it out. `live` is not first:
+    # without statistics SQLite would take the index for every query that says `live`.
+    filters = ["category", "run_id"]
+    order = ["state", "live", "doubt", "id", "kind", "style", "reason_kind", *filters, "created_at", "sku"]
+    op.create_index("cg_asset_review", "cg_asset", order)
+    op.create_index("cg_asset_facets", "cg_asset", ["state", "live", "kind", "style", "reason_kind", *filters])
     create_tables()
 
 
@@ -50,7 +55,7 @@ def fill_in():
         number.format(column=name, key=key) for name, key in (("scores", "similarity"), ("models", "threshold"))
     )
     op.execute(
-        "UPDATE cg_asset SET category = COALESCE((SELECT substr(cg_product.category, 1, 200) FROM cg_product"
+        "UPDATE cg_asset SET category = COALESCE((SELECT substr(cg_product.category, 1, 100) FROM cg_product"
         " WHERE cg_product.sku = cg_asset.sku), '')"
     )
     op.execute(f"UPDATE cg_asset SET reason_kind = {KIND}")
@@ -108,6 +113,7 @@ def create_tables():
 def downgrade():
     for table in ("cg_wish", "cg_decision"):
         op.drop_table(table)
-    op.drop_index("cg_asset_review", "cg_asset")
+    for index in ("cg_asset_facets", "cg_asset_review"):
+        op.drop_index(index, "cg_asset")
     for name in ("reason_kind", "doubt", "category", "version"):
         op.drop_column("cg_asset", name)

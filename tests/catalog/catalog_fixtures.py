@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -99,6 +99,15 @@ def picture(sku: str, **changes: Any) -> NewAsset:
 
 def generated(sku: str, **changes: Any) -> Outcome:
     return Outcome(sku, "generated", asset=picture(sku, **changes))
+
+
+def add_pictures(database: Database, skus: Sequence[str], **changes: Any) -> None:
+    with database.transaction() as connection:
+        now = database.now(connection)
+        for sku in skus:
+            asset = picture(sku, **{"state": "approved"} | changes)
+            row = {name: getattr(asset, name) for name in asset.__dataclass_fields__}
+            connection.execute(sa.insert(tables.asset), row | {"live": True, "run_id": "before", "created_at": now})
 
 
 def decided(database: Database, asset_id: str, action: Any, *, by: str = "ann", **more: Any) -> Decided:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from catalog_fixtures import ALIVE, imported, insert_products, make_products, picture
+from catalog_fixtures import ALIVE, add_pictures, imported, insert_products, make_products, picture
 
 from catalog_gen.catalog import queue, runs, tables
 from catalog_gen.catalog.database import Database
 from catalog_gen.catalog.locks import acquire_lock
 from catalog_gen.catalog.model import NewAsset, Outcome, PictureSource, RestylePlan, ScopeRequest
-from catalog_gen.catalog.restyling import RestyleScope, find_sources, live_outputs, plan_restyling
+from catalog_gen.catalog.restyled import read_made_outputs
+from catalog_gen.catalog.restyling import RestyleScope, find_sources, plan_restyling
 
 JOB = "restyle:winter"
 
@@ -28,15 +28,6 @@ def approved(database: Database, count: int, **changes: Any) -> None:
     """Products 0 to `count`, each with an approved picture."""
     insert_products(database, make_products(count))
     add_pictures(database, [f"sku-{index:05d}" for index in range(count)], **changes)
-
-
-def add_pictures(database: Database, skus: Sequence[str], **changes: Any) -> None:
-    with database.transaction() as connection:
-        now = database.now(connection)
-        for sku in skus:
-            asset = picture(sku, **{"state": "approved"} | changes)
-            row = {name: getattr(asset, name) for name in asset.__dataclass_fields__}
-            connection.execute(sa.insert(tables.asset), row | {"live": True, "run_id": "before", "created_at": now})
 
 
 def begin(database: Database, wanted: RestyleScope, **request: Any) -> tuple[str, RestylePlan]:
@@ -55,10 +46,9 @@ def work(database: Database, run_id: str, wanted: RestyleScope) -> list[Outcome]
     source = imported(database)
     claimed = queue.claim(database, source, run_id, JOB, 1_000, 60)
     sources = find_sources(database, source, [row.product for row in claimed], wanted)
-    with database.read() as connection:
-        live = live_outputs(connection, wanted.style, sorted(sources))
+    made = read_made_outputs(database, wanted.style, sorted(sources))
     outcomes = [
-        Outcome(sku, "restyled", assets=restyled(sku, wanted.stale(found, live.get(sku, {})), source_of(found)))
+        Outcome(sku, "restyled", assets=restyled(sku, wanted.stale(found, made.get(sku, {})), source_of(found)))
         for sku, found in sources.items()
     ]
     assert queue.record(database, run_id, JOB, outcomes).lost == []

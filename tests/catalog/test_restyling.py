@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 import sqlalchemy as sa
-from catalog_fixtures import die, imported, insert_products, make_products, reject, rows_of
+from catalog_fixtures import decided, die, imported, insert_products, make_products, reject, rows_of
 from restyle_fixtures import (
     JOB,
     add_pictures,
@@ -16,14 +16,17 @@ from restyle_fixtures import (
     restyled,
     run_once,
     scope,
+    source_of,
     standing,
     work,
 )
 
 from catalog_gen.catalog import assets, queue, runs, tables
 from catalog_gen.catalog.database import Database
-from catalog_gen.catalog.model import NewAsset, Outcome, Product
-from catalog_gen.catalog.restyling import find_sources, input_hash
+from catalog_gen.catalog.decisions import undo
+from catalog_gen.catalog.model import Asset, NewAsset, Outcome, Product
+from catalog_gen.catalog.restyled import read_made_outputs
+from catalog_gen.catalog.restyling import RestyleScope, find_sources, input_hash
 from catalog_gen.errors import InternalError, TransientError
 
 
@@ -176,3 +179,81 @@ def test_a_picture_that_came_back_in_between_makes_the_whole_batch_try_again(
     again = Outcome(sku, "restyled", assets=restyled(sku, {"square": "s2", "wide": "w2"}))
     assert queue.record(database, run_id, JOB, [again]).recorded == [sku]
     assert set(standing(database).values()) == {run_id}
+
+
+def live_picture(database: Database, variant: str) -> Asset:
+    """The picture of the first product that stands in the template, for one output."""
+    return next(
+        one for one in assets.live_assets(database, "sku-00000", "restyled", "winter") if one.variant == variant
+    )
+
+
+def planned(database: Database, wanted: RestyleScope) -> tuple[int, int]:
+    """How many rows and pictures a run would make now."""
+    plan = begin(database, wanted)[1]
+    return plan.planned, plan.pictures
+
+
+def test_a_rejected_output_is_not_made_again_from_the_same_input(database: Database) -> None:
+    approved(database, 1)
+    run_once(database, scope())
+    reject(database, live_picture(database, "wide").id, "cropped")
+    assert planned(database, scope()) == (0, 0)
+    assert planned(database, scope(square="s1", wide="w2")) == (1, 1)  # another template is another picture
+    undo(database, reviewer="ann", source="desk")
+    assert planned(database, scope()) == (0, 0) and live_picture(database, "wide").live
+
+
+def test_a_rejected_output_is_made_again_when_a_person_asks(database: Database) -> None:
+    approved(database, 1)
+    run_once(database, scope())
+    wide = live_picture(database, "wide")
+    assert decided(database, wide.id, "again").result == "done"
+    assert planned(database, scope()) == (1, 1)
+    undo(database, reviewer="ann", source="desk")
+    assert planned(database, scope()) == (0, 0)
+    decided(database, wide.id, "again")
+    run_once(database, scope())
+    second = live_picture(database, "wide")
+    assert second.id != wide.id and planned(database, scope()) == (0, 0)
+    reject(database, second.id)  # the earlier wish was fulfilled, and is no wish for a third
+    assert planned(database, scope()) == (0, 0)
+    made = read_made_outputs(database, "winter", ["sku-00000"])["sku-00000"]["wide"]
+    assert made.rejected == {wide.input_hash: 2} and (made.live, made.refused) == (None, wide.input_hash)
+
+
+def test_what_went_with_its_source_was_refused_by_nobody(database: Database) -> None:
+    approved(database, 1)
+    run_once(database, scope())
+    source = assets.live_asset(database, "sku-00000")
+    assert source is not None
+    reject(database, source.id)
+    made = read_made_outputs(database, "winter", ["sku-00000"])["sku-00000"]
+    assert [(one.live, one.refused, dict(one.rejected)) for one in made.values()] == [(None, None, {})] * 2
+    add_pictures(database, ["sku-00000"], sha256="new")
+    assert planned(database, scope()) == (1, 2)
+
+
+def test_a_picture_whose_source_was_rejected_meanwhile_is_not_recorded(database: Database) -> None:
+    """The source is rejected after the run has read it, and before the pictures made from it are recorded."""
+    approved(database, 2)
+    run_id, _ = begin(database, scope())
+    rows = queue.claim(database, imported(database), run_id, JOB, 5, 60)
+    sources = find_sources(database, imported(database), [row.product for row in rows], scope())
+    outcomes = [
+        Outcome(sku, "restyled", assets=restyled(sku, scope().stale(found, {}), source_of(found)))
+        for sku, found in sources.items()
+    ]
+    gone = sources["sku-00000"].asset
+    assert gone is not None
+    reject(database, gone.id)
+    result = queue.record(database, run_id, JOB, outcomes)
+    assert (result.recorded, result.lost) == (["sku-00001"], ["sku-00000"])
+    assert queue.record(database, run_id, JOB, outcomes) == result
+    assert {sku for sku, _ in standing(database)} == {"sku-00001"}
+    assert rows_of(database, tables.run_item, "sku", "outcome", "reason") == [
+        ("sku-00000", "elsewhere", "its source was rejected meanwhile"),
+        ("sku-00001", "restyled", ""),
+    ]
+    undo(database, reviewer="ann", source="desk")
+    assert planned(database, scope()) == (1, 2)

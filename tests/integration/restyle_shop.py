@@ -58,7 +58,12 @@ class Engine:
 
     def __init__(self, knobs: Knobs, seed: int = 0) -> None:
         self.knobs, self.seed = knobs, seed
+        self.stochastic = knobs.stochastic
         self.hash = f"engine-{knobs.engine}-{seed}"
+
+    @classmethod
+    def open(cls, config: Any, device: str, seed: int = 0) -> Engine:
+        return cls(config.knobs, seed)
 
 
 class Template:
@@ -71,7 +76,7 @@ class Template:
             SimpleNamespace(name=name, width=width, height=height, format="png", quality=90)
             for name, (width, height) in sizes.items()
         ]
-        self.config = SimpleNamespace(output=outputs)
+        self.config = SimpleNamespace(output=outputs, knobs=knobs)
 
     def output_hash(self, output: Any) -> str:
         return f"{output.name}-{getattr(self.knobs, output.name)}"
@@ -130,6 +135,9 @@ class Parts(RestyleParts):
         faults = [f"colour difference {moved:.2f} above {limit:g}"] if moved > limit else []
         return SimpleNamespace(delta_e=moved, scores=lambda: {"delta_e": round(moved, 3)}), faults
 
+    def nearness(self, found: Any) -> float:
+        return float(found.delta_e / self.knobs.limit)
+
     def encode(self, output: Any, picture: Pixels, xmp: bytes) -> bytes:
         return encode_image(picture, output.format, output.quality, xmp)
 
@@ -141,7 +149,7 @@ def make_parts(knobs: Knobs, outputs: Any = (), candidates: int = 1) -> RestyleP
     engines: Any = tuple(Engine(knobs, seed) for seed in range(candidates))
     clip: Any = SimpleNamespace(name="product-clip", hash="clip-hash")
     chosen = choose_outputs(template, outputs)
-    return Parts(template, chosen, engines, (None,) * candidates, clip, "cpu", batch=4, tile=2048, streams=2, workers=1)
+    return Parts(template, chosen, engines, None, clip, "cpu", batch=4, tile=2048, streams=2, workers=1)
 
 
 @dataclass

@@ -101,18 +101,18 @@ def test_other_arrays_are_refused() -> None:
 @pytest.mark.parametrize(
     ("similarity", "found", "expected"),
     [
-        (0.31, "", ("draft", "")),
-        (0.18, "", ("draft", "")),
-        (0.1799, "", ("needs_review", "similarity 0.179 below 0.180")),
-        (0.12, "", ("needs_review", "similarity 0.120 below 0.180")),
-        (-0.4, "", ("needs_review", "similarity -0.400 below 0.180")),
-        (0.9, "noise: no shapes", ("needs_review", "noise: no shapes")),
-        (0.1, "blank: one flat colour", ("needs_review", "blank: one flat colour")),
-        (float("nan"), "", ("needs_review", "similarity is not a number")),
-        (float("inf"), "", ("needs_review", "similarity is not a number")),
+        (0.31, "", ("draft", "", "")),
+        (0.18, "", ("draft", "", "")),
+        (0.1799, "", ("needs_review", "similarity 0.179 below 0.180", "similarity")),
+        (0.12, "", ("needs_review", "similarity 0.120 below 0.180", "similarity")),
+        (-0.4, "", ("needs_review", "similarity -0.400 below 0.180", "similarity")),
+        (0.9, "noise: no shapes", ("needs_review", "noise: no shapes", "fault")),
+        (0.1, "blank: one flat colour", ("needs_review", "blank: one flat colour", "fault")),
+        (float("nan"), "", ("needs_review", "similarity is not a number", "similarity")),
+        (float("inf"), "", ("needs_review", "similarity is not a number", "similarity")),
     ],
 )
-def test_the_verdict(similarity: float, found: str, expected: tuple[str, str]) -> None:
+def test_the_verdict(similarity: float, found: str, expected: tuple[str, str, str]) -> None:
     assert judge(similarity, found, 0.18) == expected
 
 
