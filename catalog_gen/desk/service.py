@@ -49,6 +49,9 @@ class DeskService(Protocol):
     def audit(self, query: AuditQuery, limit: int = 100) -> list[AuditLine]:
         """Return decisions, newest first."""
 
+    def last(self, reviewer: str) -> AuditLine | None:
+        """Return the reviewer's latest decision that is not undone, if there is one."""
+
     def advice(self) -> list[AdviceLine]:
         """Return what the decisions say about each category's threshold."""
 

@@ -7,13 +7,12 @@ from dataclasses import replace
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from catalog_gen.desk.model import AuditQuery, Queue
+from catalog_gen.desk.model import Queue
 from catalog_gen.desk.parts import Desk, desk_of, for_reviewers, for_viewers
 from catalog_gen.desk.requests import id_of, ids_of, json_body, number_of, query_of, verdicts_of
 from catalog_gen.desk.sessions import check_csrf, viewer_of
 
 MAX_QUEUE = 500
-LAST = 100  # decisions looked through for one that is not undone
 MAX_PAGES = 5  # looked through for pictures that nobody else has on their screen
 
 
@@ -94,9 +93,7 @@ async def leave(request: Request) -> Response:
 async def last(request: Request) -> Response:
     """The reviewer's last decision that stands, for an undo after the page was left; null where there is none."""
     desk = desk_of(request)
-    recent = await desk.ask(desk.service.audit, AuditQuery(reviewer=viewer_of(request).name), LAST)
-    standing = [line for line in recent if line.action != "undo" and not line.undone]
-    found = standing[0] if standing else None
+    found = await desk.ask(desk.service.last, viewer_of(request).name)
     return JSONResponse({"last": found and {name: getattr(found, name) for name in ("id", "asset", "sku", "action")}})
 
 

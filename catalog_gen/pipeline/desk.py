@@ -26,7 +26,7 @@ from catalog_gen.desk.model import (
     Verdict,
 )
 from catalog_gen.errors import UsageError
-from catalog_gen.pipeline.approval import Decisions, write_back
+from catalog_gen.pipeline.approval import write_back
 from catalog_gen.pipeline.desk_cards import CardMaker
 from catalog_gen.pipeline.desk_draws import Drawer
 from catalog_gen.pipeline.restyle_source import SourceReader
@@ -79,8 +79,7 @@ class CatalogueDesk:
         """As the protocol says; an approved picture's URL is written to the shop's table where that is configured."""
         wanted = [_decision(verdict) for verdict in verdicts]
         decided = decisions.decide(self._database, wanted, reviewer=reviewer, source=SOURCE)
-        approved = [one for one in decided if one.decision.action == "approve" and one.result in ("done", "already")]
-        write_back(self._settings, self._database, Decisions(decided=approved))
+        write_back(self._settings, self._database, decided)
         for verdict, one in zip(verdicts, decided, strict=True):
             if verdict.now and verdict.action == "again" and one.result == "done" and one.asset is not None:
                 self._drawer.add(one.asset)
@@ -99,6 +98,10 @@ class CatalogueDesk:
             limit=limit,
         )
         return [_line(row) for row in rows]
+
+    def last(self, reviewer: str) -> AuditLine | None:
+        row = decisions.last_decision(self._database, reviewer)
+        return None if row is None else _line(row)
 
     def advice(self) -> list[AdviceLine]:
         return [AdviceLine(**vars(one)) for one in review.threshold_advice(self._database)]
