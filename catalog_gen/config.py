@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from catalog_gen.config_serve import ServeConfig, hide_desk_secrets
 from catalog_gen.errors import ConfigError
 
 DEFAULT_PATH = Path("catalog-gen.toml")
@@ -153,41 +154,6 @@ class JobConfig(Section):
     store_threads: Annotated[int, Field(ge=1, le=64)] = 2
 
 
-class DeskToken(Section):
-    """Somebody who may log in at the review desk: by the token with this SHA-256, or the one in a variable."""
-
-    name: Annotated[str, Field(min_length=1, max_length=100)]
-    role: Literal["reviewer", "reader"] = "reviewer"  # a reader sees everything and decides nothing
-    token_sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
-    env: str = ""
-
-    @model_validator(mode="after")
-    def _one_source(self) -> DeskToken:
-        if bool(self.token_sha256) == bool(self.env):
-            raise ValueError("a token is named by token_sha256 or by env, one of the two")
-        return self
-
-
-class ServeConfig(Section):
-    """The review desk. Beyond loopback it starts only where people prove who they are: by token or through a proxy.
-
-    `proxy_header` names the header in which a reverse proxy at one of `proxies` says who is asking.
-    """
-
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65_535)] = 8017  # 0: any free one
-    tokens: tuple[DeskToken, ...] = ()
-    proxy_header: str = ""
-    proxies: tuple[str, ...] = ()  # addresses or networks
-    reviewers: tuple[str, ...] = ()  # whom the proxy names and who may decide; empty: everybody it names
-    hosts: tuple[str, ...] = ()  # names that browsers know the desk by, beside loopback's
-    certificate: str = ""
-    key: str = ""
-    secret: str = ""  # signs sessions; empty: a new one at every start
-    session_hours: Annotated[float, Field(gt=0, le=720)] = 12.0
-    cache_mb: Annotated[int, Field(ge=1, le=4_096)] = 64  # of pictures scaled for the page
-
-
 class Settings(Section):
     """Everything a job needs to know, resolved and validated."""
 
@@ -209,9 +175,7 @@ class Settings(Section):
         values = self.model_dump(mode="json", by_alias=True)
         for section in ("database", "catalog"):
             values[section]["url"] = hide_password(values[section]["url"])
-        values["serve"].update(
-            secret="***" if self.serve.secret else "", tokens=[token.name for token in self.serve.tokens]
-        )
+        hide_desk_secrets(values["serve"])
         secrets = ("key", "secret", "token", "password")
         values["storage"]["options"] = {
             name: "***" if any(word in name.lower() for word in secrets) else _hide_nested(value, secrets)

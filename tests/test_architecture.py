@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "catalog_gen"
 PARTS = {"catalog", "clip", "gan", "quality", "storage", "object_store", "encode", "provenance", "report", "style"}
 PARTS |= {"desk"}
 GROUND = {"config", "cpu", "errors", "photos", "photo_cache", "bundles", "training", "training_data"}
-GROUND |= {"__init__", "demo", "weights"}
+GROUND |= {"__init__", "demo", "weights", "config_serve"}
 ALLOWED_BETWEEN_PARTS = {
     ("gan", "clip"),
     ("quality", "clip"),

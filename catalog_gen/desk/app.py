@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from catalog_gen.config import ServeConfig
+from catalog_gen.config_serve import ServeConfig
 from catalog_gen.desk import views_api, views_grid, views_images, views_login, views_pages, views_review
 from catalog_gen.desk.auth import Keeper
 from catalog_gen.desk.parts import Desk, failure

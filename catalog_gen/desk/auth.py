@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 
-from catalog_gen.config import DeskToken, ServeConfig
+from catalog_gen.config_serve import DeskToken, ServeConfig
 from catalog_gen.desk.model import Role
 from catalog_gen.desk.security import Peers, is_loopback
 from catalog_gen.errors import ConfigError

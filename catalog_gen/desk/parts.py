@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from catalog_gen import __version__
-from catalog_gen.config import ServeConfig
+from catalog_gen.config_serve import ServeConfig
 from catalog_gen.desk.auth import Keeper, LoginLimit
 from catalog_gen.desk.looking import Looking
 from catalog_gen.desk.model import ORDERS, STATES

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import uvicorn
 from starlette.applications import Starlette
 
-from catalog_gen.config import ServeConfig
+from catalog_gen.config_serve import ServeConfig
 from catalog_gen.errors import ConfigError, Unavailable
 
 BACKLOG = 128

@@ -10,7 +10,7 @@ import pytest
 from desk_fixtures import ORIGIN, Shop, csrf, decide, desk, send, verdict
 from starlette.testclient import TestClient
 
-from catalog_gen.config import DeskToken, ServeConfig
+from catalog_gen.config_serve import DeskToken, ServeConfig
 from catalog_gen.desk.app import ROUTES
 from catalog_gen.desk.auth import FAILURES, Keeper
 from catalog_gen.errors import ConfigError
