@@ -31,6 +31,7 @@ ROUTES = [
     Route("/grid", views_grid.grid),
     Route("/picture/{asset}", views_pages.picture),
     Route("/picture/{asset}/decide", views_pages.decide, methods=["POST"]),
+    Route("/picture/{asset}/prefer", views_pages.prefer, methods=["POST"]),
     Route("/undo", views_pages.undo, methods=["POST"]),
     Route("/audit", views_pages.audit),
     Route("/thresholds", views_pages.thresholds),

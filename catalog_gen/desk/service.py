@@ -46,6 +46,9 @@ class DeskService(Protocol):
     def undo(self, reviewer: str, decision_id: str) -> Ruled:
         """Take a decision back, whoever made it; the undo is recorded as the reviewer's."""
 
+    def prefer(self, asset_id: str, reviewer: str) -> Ruled:
+        """Let a rejected picture stand again, instead of the one that does by now."""
+
     def audit(self, query: AuditQuery, limit: int = 100) -> list[AuditLine]:
         """Return decisions, newest first."""
 

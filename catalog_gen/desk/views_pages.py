@@ -50,6 +50,16 @@ async def undo(request: Request) -> Response:
     return await _after(request, ruled, local_address(form.get("next", "/audit")))
 
 
+@for_reviewers
+async def prefer(request: Request) -> Response:
+    """Take this rejected picture after all, instead of the one that stands for the product."""
+    form = await request.form()
+    check_csrf(request, str(form.get("csrf")))
+    desk, asset = desk_of(request), id_of(request.path_params["asset"], "asset")
+    ruled = await desk.ask(desk.service.prefer, asset, viewer_of(request).name)
+    return await _after(request, ruled, f"/picture/{asset}")
+
+
 @for_viewers
 async def audit(request: Request) -> Response:
     """Every decision, newest first: who, when, what, why."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import cast
+from uuid import uuid4
 
 from catalog_gen.catalog import decisions, review
-from catalog_gen.catalog.assets import assets_of, get_asset
+from catalog_gen.catalog.assets import assets_of, get_asset, live_assets
 from catalog_gen.catalog.database import Database
 from catalog_gen.catalog.decisions import AuditRow, Decided, Decision, Wish
 from catalog_gen.catalog.model import PictureSource
@@ -35,6 +36,7 @@ from catalog_gen.storage import Storage, open_storage
 SHOWN_DECISIONS = 50  # of a product, on a picture's page
 UNDECIDED = ("needs_review", "draft")
 SOURCE = "desk"
+BETTER = "another picture of it is better"
 
 
 class CatalogueDesk:
@@ -88,6 +90,22 @@ class CatalogueDesk:
     def undo(self, reviewer: str, decision_id: str) -> Ruled:
         undone = decisions.undo(self._database, reviewer=reviewer, source=SOURCE, decision_id=decision_id)
         return self._ruled([undone])[0]
+
+    def prefer(self, asset_id: str, reviewer: str) -> Ruled:
+        """In two recorded steps: what stands in its place is rejected, its own rejection undone."""
+        asset = get_asset(self._database, asset_id)
+        rows = decisions.audit(self._database, asset_id=asset_id, limit=1)
+        if asset.live or not rows or rows[0].to_version != asset.version or rows[0].action not in ("reject", "again"):
+            card = self._cards.of([asset])[0]
+            return Ruled("", "refused", f"{asset.sku}: no decision stands in this picture's way", card)
+        standing = live_assets(self._database, asset.sku, asset.kind, asset.style)
+        for one in standing:
+            if one.variant == asset.variant:
+                verdict = Verdict(uuid4().hex, one.id, "reject", one.version, BETTER)
+                rejected = self.decide([verdict], reviewer)[0]
+                if rejected.result != "done":
+                    return rejected
+        return self.undo(reviewer, rows[0].id)
 
     def audit(self, query: AuditQuery, limit: int = 100) -> list[AuditLine]:
         rows = decisions.audit(

@@ -155,3 +155,21 @@ def test_undoing_by_the_form_of_the_audit_page(small: Shop, asker: TestClient) -
     answer = asker.post("/undo", data=form, headers={"Origin": str(asker.base_url)})
     assert (answer.status_code, answer.headers["location"]) == (303, "/audit?sku=a")
     assert small.state(asset) == "needs_review"
+
+
+def test_an_earlier_picture_may_stand_again(shop: Shop) -> None:
+    """Of two attempts the first is taken after all: both steps are recorded, and both can be undone."""
+    first = shop.add("a")
+    with desk(shop) as asker:
+        decide(asker, verdict(first, "again"))
+        second = shop.add_picture("a", attempt=1)
+        page = asker.get(f"/picture/{first}").text
+        assert "Take this one instead" in page
+        form = {"csrf": page.split('name="csrf" value="')[1].split('"')[0]}
+        headers = {"Origin": str(asker.base_url)}
+        answer = asker.post(f"/picture/{first}/prefer", data=form, headers=headers)
+        assert answer.status_code == 303
+        assert (shop.state(first), shop.state(second)) == ("needs_review", "rejected")
+        assert [row["action"] for row in shop.decisions()] == ["again", "reject", "undo"]
+        once_more = asker.post(f"/picture/{first}/prefer", data=form, headers=headers)
+        assert once_more.status_code == 400 and len(shop.decisions()) == 3

@@ -48,6 +48,13 @@ export async function ask(address, options = {}) {
   throw new Refused(answer.status, told);
 }
 
+/** The words for a request that failed, to be shown; a bug of the page goes on as one. */
+export function failure(error) {
+  if (error instanceof Refused) return error.message;
+  if (error instanceof TypeError || error.name === "TimeoutError") return "the server cannot be reached";
+  throw error;
+}
+
 /** Send JSON with the session's token; a session that was renewed meanwhile gets its new one first. */
 export async function send(address, body) {
   const post = () =>
@@ -82,7 +89,7 @@ export function announce(text) {
 
 /** Show a message. `wrong`: it stays until it is closed. `actions`: [label, address or function]. */
 export function notice(text, { wrong = false, actions = [] } = {}) {
-  const node = el("div", { class: wrong ? "notice wrong" : "notice" }, el("p", {}, text));
+  const node = el("div", { class: wrong ? "notice wrong" : "notice", role: wrong ? "alert" : null }, el("p", {}, text));
   const close = () => node.remove();
   for (const [label, what] of actions) {
     const done = () => {

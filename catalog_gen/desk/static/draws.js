@@ -1,6 +1,6 @@
 // Pictures asked for "now": the pill at the top says how far they are, and a message leads to each that is done.
 
-import { $, Refused, ask, notice } from "./core.js";
+import { $, Refused, ask, failure, notice } from "./core.js";
 
 const SECONDS = 2.5;
 let timer = 0;
@@ -14,7 +14,7 @@ export async function watchDraws() {
     ({ draws } = await ask("/api/draws"));
   } catch (error) {
     if (error instanceof Refused && error.status < 500) return; // logged out: the page says so elsewhere
-    if (!(error instanceof Refused) && !(error instanceof TypeError) && error.name !== "TimeoutError") throw error;
+    failure(error); // what else it may be will pass
     timer = setTimeout(watchDraws, SECONDS * 4000);
     return;
   }

@@ -1,6 +1,6 @@
 // The sheet: choose several pictures, or all that match, and decide about them together.
 
-import { $, announce, ask, decides, el, key, newId, notice, start } from "./core.js";
+import { $, announce, ask, decides, el, failure, key, newId, notice, start } from "./core.js";
 import { askAgain, askReason, opened } from "./dialogs.js";
 import { watchDraws } from "./draws.js";
 import { outbox, tellResults } from "./outbox.js";
@@ -39,6 +39,17 @@ function chooseHere() {
 }
 
 async function chooseMatching() {
+  try {
+    everything = await matching();
+  } catch (error) {
+    notice(`Not chosen: ${failure(error)}.`, { wrong: true });
+  }
+  for (const box of boxes()) box.checked = everything != null;
+  changed();
+  announce(`${chosen().length} chosen`);
+}
+
+async function matching() {
   const found = [];
   let after = null;
   do {
@@ -51,10 +62,7 @@ async function chooseMatching() {
     after = page.next;
     $("chosen").textContent = found.length.toLocaleString("en");
   } while (after && found.length < MOST);
-  everything = found.slice(0, MOST);
-  for (const box of boxes()) box.checked = true;
-  changed();
-  announce(`${everything.length} chosen`);
+  return found.slice(0, MOST);
 }
 
 // --- deciding -------------------------------------------------------------------------------------------------------
@@ -70,10 +78,10 @@ async function sure(action, count) {
   return (await opened($("sure"))) === "ok";
 }
 
-async function decide(action, ask) {
+async function decide(action, question) {
   const these = chosen();
   if (!these.length || !(await sure(action, these.length))) return;
-  const more = ask ? await ask() : {};
+  const more = question ? await question() : {};
   if (!more) return;
   last = [];
   for (const one of these) {

@@ -1,7 +1,7 @@
 // Decisions on their way. Each is kept in the browser under a key of its own until the server has it, so that neither a
 // network that drops nor a closed tab loses one. Ids make it harmless to send one twice, from two tabs for example.
 
-import { $, Refused, announce, notice, send, viewer } from "./core.js";
+import { $, Refused, announce, failure, notice, send, viewer } from "./core.js";
 
 const PREFIX = `desk-unsent ${viewer} `;
 const BATCH = 50;
@@ -118,8 +118,8 @@ class Outbox extends EventTarget {
     if (error instanceof Refused && [401, 403].includes(error.status)) {
       const login = `/login?next=${encodeURIComponent(location.pathname + location.search)}`;
       notice(`Not sent: ${error.message}. Nothing is lost.`, { wrong: true, actions: [["Log in", login]] });
-    } else if (!(error instanceof Refused) && !(error instanceof TypeError) && error.name !== "TimeoutError") {
-      throw error;
+    } else {
+      failure(error);
     }
     this.#failures = Math.max(0, this.#failures) + 1;
     if (this.#failures === 1) announce("The server cannot be reached. Decisions are kept here and sent later.");

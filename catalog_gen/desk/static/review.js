@@ -1,6 +1,6 @@
 // The review page: one picture after another. A decision shows the next picture at once and travels in the background.
 
-import { $, Refused, announce, ask, decides, el, key, newId, notice, sendLast, start } from "./core.js";
+import { $, announce, ask, decides, el, failure, key, newId, notice, sendLast, start } from "./core.js";
 import { askAgain, askReason, usualReasons } from "./dialogs.js";
 import { watchDraws } from "./draws.js";
 import { outbox, tellResults } from "./outbox.js";
@@ -87,9 +87,7 @@ async function moreOrTell() {
   try {
     await more();
   } catch (error) {
-    if (!(error instanceof Refused) && !(error instanceof TypeError) && error.name !== "TimeoutError") throw error;
-    const told = error instanceof Refused ? error.message : "the server cannot be reached";
-    notice(`No more pictures for now: ${told}.`, { wrong: true, actions: [["Try again", () => moreOrTell().then(settle)]] });
+    notice(`No more pictures for now: ${failure(error)}.`, { wrong: true, actions: [["Try again", () => moreOrTell().then(settle)]] });
   }
 }
 
@@ -208,7 +206,12 @@ async function undo() {
 
 /** Nothing was decided on this page yet: offer to take back what this reviewer decided last, wherever that was. */
 async function undoEarlier() {
-  const { last } = await ask("/api/last");
+  let last;
+  try {
+    ({ last } = await ask("/api/last"));
+  } catch (error) {
+    return notice(`Not undone: ${failure(error)}.`, { wrong: true });
+  }
   if (!last) return notice("There is nothing to undo.");
   notice(`Your last decision: ${last.action}, ${last.sku}.`, { actions: [["Undo it", () => outbox.undo(last.id, last.sku)], ["Look", `/picture/${last.asset}`]] });
 }
