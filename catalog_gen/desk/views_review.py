@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -60,15 +61,26 @@ async def filter_values(desk: Desk, query: Query) -> dict[str, Any]:
             counts.insert(0, (chosen, 0))
         options = [(value, _label(name, value), count) for value, count in counts]
         fields.append({"name": name, "label": label, "chosen": chosen, "options": options})
-    narrowed = {name: value for name, value in params_of(query).items() if name not in ("state", "order")}
     address = urlencode(params_of(query))
-    return {"query": query, "fields": fields, "narrowed": len(narrowed), "address": address}
+    return {"query": query, "fields": fields, "narrowed": list(_narrowed(query)), "address": address}
 
 
 async def reasons(desk: Desk) -> list[str]:
     """Return the reasons to choose from: the most used ones first, then usual ones."""
     used = await desk.ask(desk.service.reasons)
     return list(dict.fromkeys([*used, *USUAL_REASONS]))[:MAX_REASONS]
+
+
+def _narrowed(query: Query) -> Iterator[tuple[str, str, str]]:
+    """Yield what the query narrows by: (label, value, the address's parameters without it)."""
+    labels = {**dict(FACETS), "run": "Run", "text": "Sku or words"}
+    for name, value in params_of(query).items():
+        if name != "order":
+            yield (
+                labels[name],
+                _label(name, value),
+                urlencode(params_of(replace(query, **{name: getattr(Query(), name)}))),
+            )
 
 
 def _label(field: str, value: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Sequence
 from typing import cast
 from uuid import uuid4
@@ -34,6 +36,8 @@ from catalog_gen.pipeline.restyle_source import SourceReader
 from catalog_gen.storage import Storage, open_storage
 
 SHOWN_DECISIONS = 50  # of a product, on a picture's page
+COUNTED_SECONDS = 10.0
+MOST_COUNTED = 100  # filters whose counts are kept
 UNDECIDED = ("needs_review", "draft")
 SOURCE = "desk"
 BETTER = "another picture of it is better"
@@ -53,6 +57,8 @@ class CatalogueDesk:
         self._photos = SourceReader(settings, self._storage)
         self._cards = CardMaker(database, self._source)
         self._drawer = Drawer(database, flags)
+        self._counted: dict[Query, tuple[float, dict[str, list[tuple[str, int]]]]] = {}
+        self._lock = threading.Lock()
 
     def close(self) -> None:
         self._drawer.stop()
@@ -63,7 +69,17 @@ class CatalogueDesk:
         return Queue(self._cards.of([item.asset for item in page.items]), page.next, page.total)
 
     def facets(self, query: Query) -> dict[str, list[tuple[str, int]]]:
-        return review.facets(self._database, _filter(query))
+        """Counting very many pictures takes a while: the numbers may be some seconds old."""
+        now = time.monotonic()
+        with self._lock:
+            self._counted = {kept: entry for kept, entry in self._counted.items() if entry[0] > now}
+            if query in self._counted:
+                return self._counted[query][1]
+        found = review.facets(self._database, _filter(query))
+        with self._lock:
+            if len(self._counted) < MOST_COUNTED:
+                self._counted[query] = (time.monotonic() + COUNTED_SECONDS, found)
+        return found
 
     def reasons(self) -> list[str]:
         return [reason for reason, _ in review.rejection_reasons(self._database)]

@@ -26,7 +26,7 @@ _SCORES = {
     "clip_image": ("Likeness to its source", 3),
 }
 _SHOWN_SETTINGS = ("engine", "truncation", "device", "dtype", "software")
-MAX_EARLIER = 3  # of a product's earlier pictures, to compare with
+MAX_EARLIER = 3  # of a product's other attempts, to compare with
 
 
 class CardMaker:
@@ -42,7 +42,7 @@ class CardMaker:
         wishes = pending_wishes(self._database, skus)
         sources = assets_by_id(self._database, sorted({one.source_asset_id for one in assets if one.source_asset_id}))
         alike = {one.id: found[1] for one in assets if (found := _DUPLICATE.search(one.reason))}
-        earlier = {one.sku for one in assets if one.kind == "generated" and one.attempt}
+        earlier = {one.sku for one in assets if one.kind == "generated" and (one.attempt or not one.live)}
         others = generated_of(self._database, sorted(earlier | set(alike.values())))
         cards = []
         for one in assets:

@@ -162,15 +162,21 @@ def test_filters_narrow_and_count(served: Served, opened: Open) -> None:
     served.shop.add_many(4, "narrow")
     page = opened("/grid?category=narrow")
     expect(page.locator("#sheet li")).to_have_count(4)
-    page.get_by_label("Sku or words").fill("words of narrow-2")
+    expect(page.locator("#bulk")).to_be_visible()
+    page.keyboard.press("/")
+    page.keyboard.type("words of narrow-2")
     page.keyboard.press("Enter")
     expect(page.locator("#sheet li")).to_have_count(1)
     assert "text=words+of+narrow-2" in page.url
+    page.get_by_text("Filter", exact=True).click()
     page.get_by_label("Order").select_option("sku")
     page.wait_for_url("**order=sku**")
+    expect(page.locator(".chips li")).to_have_text(["Category: narrow ×", "Sku or words: words of narrow-2 ×"])
     page.get_by_role("link", name="one by one").click()
     expect(title(page)).to_have_text("Title of narrow-2")
     expect(page.locator("#progress")).to_have_text("1 to go")
+    page.get_by_role("link", name="Without Sku or words").click()
+    expect(page.locator("#progress")).to_have_text("4 to go")
 
 
 def test_deciding_about_several_and_about_all_that_match(served: Served, opened: Open) -> None:

@@ -4,7 +4,7 @@
 import { $, Refused, announce, failure, notice, send, viewer } from "./core.js";
 
 const PREFIX = `desk-unsent ${viewer} `;
-const BATCH = 50;
+const BATCH = 20; // each is a transaction of its own on the server
 const WAITS = [1, 2, 4, 8, 15, 30]; // seconds between tries
 
 class Outbox extends EventTarget {
