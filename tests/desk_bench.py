@@ -1,13 +1,15 @@
 """`python -m desk_bench`: how quickly the review desk answers over very many pictures, and the memory that it needs.
 
 The command itself serves in a process of its own, and is asked over HTTP on loopback, one request at a time. Every
-figure is the median and the worst of some calls.
+figure is the median and the worst of some calls, and the processor's time that the desk needed for one (on PostgreSQL,
+without the server's): what is left of the median when other programs leave the machine alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import os
 import re
 import statistics
 import subprocess
@@ -62,6 +64,11 @@ class Served:
         answer = self.client.post(address, json=body, headers=headers)
         answer.raise_for_status()
         return answer.json()["ruled"]
+
+    def seconds(self) -> float:
+        """The processor's time that the process has used, user and system."""
+        fields = Path(f"/proc/{self.process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory(self, name: str) -> float:
         """MB that the process holds (VmRSS), or has held at most (VmHWM)."""
@@ -121,14 +128,14 @@ def measure(desk: Served, with_files: Sequence[str]) -> None:
     """Print what each request takes, and the memory before and after all of them."""
     say(f"  memory after the first page {desk.memory('VmRSS'):.0f} MB\n")
     for name, address in PAGES.items():
-        clock(name, [lambda: get(desk, address)] * CALLS)  # noqa: B023
+        clock(desk, name, [lambda: get(desk, address)] * CALLS)  # noqa: B023
     cards = desk.client.get("/api/queue?limit=400").json()["cards"]
-    clock("page: one picture", [lambda card=card: get(desk, f"/picture/{card['id']}") for card in cards[:CALLS]])
+    clock(desk, "page: one picture", [lambda card=card: get(desk, f"/picture/{card['id']}") for card in cards[:CALLS]])
     decide(desk, cards)
     for width in (96, 960):
         images = [lambda one=one: get(desk, f"/image/{one}?w={width}") for one in with_files]  # noqa: B023
-        clock(f"picture of {SIZE} px, scaled to {width}", images)
-        clock(f"picture of {SIZE} px, scaled to {width} before", images)
+        clock(desk, f"picture of {SIZE} px, scaled to {width}", images)
+        clock(desk, f"picture of {SIZE} px, scaled to {width} before", images)
     say(f"  memory at the end {desk.memory('VmRSS'):.0f} MB, at most {desk.memory('VmHWM'):.0f} MB\n")
 
 
@@ -138,24 +145,27 @@ def decide(desk: Served, cards: Sequence[dict[str, Any]]) -> None:
         for card in cards
     ]
     ones, many = bodies[:CALLS], bodies[CALLS:]
-    clock("decision", [lambda one=one: desk.post("/api/decisions", {"decisions": [one]}) for one in ones])
-    clock("undo", [lambda one=one: desk.post("/api/undo", {"decisions": [one["id"]]}) for one in ones])
+    clock(desk, "decision", [lambda one=one: desk.post("/api/decisions", {"decisions": [one]}) for one in ones])
+    clock(desk, "undo", [lambda one=one: desk.post("/api/undo", {"decisions": [one["id"]]}) for one in ones])
     fifties = [many[start : start + 50] for start in range(0, len(many) - 49, 50)]
-    clock("50 decisions", [lambda some=some: desk.post("/api/decisions", {"decisions": some}) for some in fifties])
+    clock(
+        desk, "50 decisions", [lambda some=some: desk.post("/api/decisions", {"decisions": some}) for some in fifties]
+    )
 
 
 def get(desk: Served, address: str) -> None:
     desk.client.get(address).raise_for_status()
 
 
-def clock(name: str, calls: Sequence[Callable[[], object]]) -> None:
+def clock(desk: Served, name: str, calls: Sequence[Callable[[], object]]) -> None:
     """Make the calls and print the median and the worst in milliseconds."""
-    taken = []
+    taken, used = [], desk.seconds()
     for call in calls:
         started = time.perf_counter()
         call()
         taken.append((time.perf_counter() - started) * 1_000)
-    say(f"  {name:<42} {statistics.median(taken):7.1f} ms, worst {max(taken):7.1f} ms\n")
+    used = (desk.seconds() - used) / len(calls) * 1_000
+    say(f"  {name:<42} {statistics.median(taken):7.1f} ms, worst {max(taken):7.1f} ms, processor {used:6.1f} ms\n")
 
 
 def say(text: str) -> None:
