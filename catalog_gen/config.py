@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from catalog_gen.config_export import ExportConfig
 from catalog_gen.config_notify import MetricsConfig, NotifyConfig, hide_secrets
+from catalog_gen.config_serve import ServeConfig, hide_desk_secrets
 from catalog_gen.errors import ConfigError
 
 DEFAULT_PATH = Path("catalog-gen.toml")
@@ -189,6 +190,7 @@ class Settings(Section):
     job: JobConfig = JobConfig()
     notify: NotifyConfig = NotifyConfig()
     metrics: MetricsConfig = MetricsConfig()
+    serve: ServeConfig = ServeConfig()
 
     def public(self) -> dict[str, Any]:
         """Return the settings as JSON-ready values with every secret hidden, for the run's ledger row."""
@@ -196,6 +198,7 @@ class Settings(Section):
         for section in ("database", "catalog"):
             values[section]["url"] = hide_password(values[section]["url"])
         hide_secrets(values)
+        hide_desk_secrets(values["serve"])
         secrets = ("key", "secret", "token", "password")
         values["storage"]["options"] = {
             name: "***" if any(word in name.lower() for word in secrets) else _hide_nested(value, secrets)

@@ -11,9 +11,9 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "catalog_gen"
 PARTS = {"catalog", "clip", "gan", "quality", "storage", "object_store", "encode", "provenance", "report", "style"}
-PARTS |= {"notify", "export"}
+PARTS |= {"notify", "export", "desk"}
 GROUND = {"config", "cpu", "errors", "photos", "photo_cache", "bundles", "training", "training_data"}
-GROUND |= {"__init__", "demo", "weights", "config_notify", "config_export"}
+GROUND |= {"__init__", "demo", "weights", "config_notify", "config_export", "config_serve"}
 ALLOWED_BETWEEN_PARTS = {
     ("gan", "clip"),
     ("quality", "clip"),

@@ -12,7 +12,19 @@ from typing import Annotated, Any
 import typer
 
 from catalog_gen import __version__
-from catalog_gen.cli import catalogue, evaluation, export, jobs, ledger, notify, report, restyling, review, training
+from catalog_gen.cli import (
+    catalogue,
+    evaluation,
+    export,
+    jobs,
+    ledger,
+    notify,
+    report,
+    restyling,
+    review,
+    serve,
+    training,
+)
 from catalog_gen.errors import EXIT_OK, CatalogGenError, InternalError, UsageError
 
 app = typer.Typer(
@@ -41,6 +53,7 @@ app.command()(review.approve)
 app.command()(review.reject)
 app.command()(review.again)
 app.command()(review.undo)
+app.command()(serve.serve)
 app.command()(ledger.sheet)
 app.command()(notify.notify)
 app.command()(report.report)

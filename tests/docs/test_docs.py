@@ -35,6 +35,7 @@ DOCUMENTS = [
     "docs/telling.md",
     "docs/exports.md",
     "docs/reporting.md",
+    "docs/desk.md",
 ]
 
 
