@@ -32,6 +32,7 @@ DOCUMENTS = [
     "docs/training.md",
     "docs/evaluation.md",
     "docs/restyling.md",
+    "docs/review.md",
 ]
 
 
