@@ -113,10 +113,10 @@ def facets(database: Database, filter: ReviewFilter) -> dict[str, list[tuple[str
     """
     columns = [_state(filter), asset.c.live, *(asset.c[name] for name in FACETS[1:])]
     wide = replace(filter, kind="", style="", category="", reason_kind="")
-    query = sa.select(*columns, sa.func.count()).where(*_fields(wide)).group_by(*columns)
     counted: dict[str, Counter[str]] = {name: Counter() for name in FACETS}
     wanted = {name: _wanted(filter, name) for name in FACETS}
     with database.read() as connection:
+        query = sa.select(*columns, sa.func.count()).where(*_fields(connection, wide)).group_by(*columns)
         for state, live, *others, count in connection.execute(query):
             if not live and state not in DEAD_STATES:
                 continue  # another picture took its place
@@ -204,7 +204,7 @@ def _next(
     states = _states(filter)
     found: list[tuple[Any, str]] = []
     for some in [states] if filter.text else [(state,) for state in states]:
-        query = sa.select(order.column, asset.c.id).where(*_conditions(filter, some))
+        query = sa.select(order.column, asset.c.id).where(*_conditions(connection, filter, some))
         if place is not None:
             query = query.where(order.beyond(place))
         rows = connection.execute(query.order_by(*order.sorting()).limit(count))
@@ -213,11 +213,11 @@ def _next(
 
 
 def _count(connection: sa.Connection, filter: ReviewFilter) -> int:
-    query = sa.select(sa.func.count()).select_from(asset).where(*_conditions(filter, _states(filter)))
+    query = sa.select(sa.func.count()).select_from(asset).where(*_conditions(connection, filter, _states(filter)))
     return int(connection.execute(query).scalar_one())
 
 
-def _conditions(filter: ReviewFilter, states: Sequence[str]) -> list[sa.ColumnElement[bool]]:
+def _conditions(connection: sa.Connection, filter: ReviewFilter, states: Sequence[str]) -> list[sa.ColumnElement[bool]]:
     """Return what a row must fulfil: what is dead is never live, and of the rest only what is live is shown."""
     column = _state(filter)
     shown = [
@@ -228,18 +228,18 @@ def _conditions(filter: ReviewFilter, states: Sequence[str]) -> list[sa.ColumnEl
         )
         if some
     ]
-    return [sa.or_(*shown), *_fields(filter)]
+    return [sa.or_(*shown), *_fields(connection, filter)]
 
 
 def _state(filter: ReviewFilter) -> sa.ColumnElement[str]:
     """Return the state, as a mere value where a text is looked for.
 
-    Texts are in no index, and to read the table through one that begins with the state is slower than to read it whole.
+    Then every row is looked at anyway, and to walk an index whole is quicker than to look up its rows state by state.
     """
     return sa.func.coalesce(asset.c.state, "") if filter.text else asset.c.state
 
 
-def _fields(filter: ReviewFilter) -> list[sa.ColumnElement[bool]]:
+def _fields(connection: sa.Connection, filter: ReviewFilter) -> list[sa.ColumnElement[bool]]:
     wanted = (
         (asset.c.kind, filter.kind),
         (asset.c.style, filter.style),
@@ -249,8 +249,13 @@ def _fields(filter: ReviewFilter) -> list[sa.ColumnElement[bool]]:
     )
     conditions: list[sa.ColumnElement[bool]] = [column == value for column, value in wanted if value]
     if filter.text:
-        texts = (asset.c.sku, asset.c.prompt)
-        conditions.append(sa.or_(*(column.icontains(filter.text, autoescape=True) for column in texts)))
+        # SQLite's LIKE is blind to the case of ASCII letters, and lower() no better but slower.
+        plain = connection.dialect.name == "sqlite"
+        for_text = [
+            column.contains(filter.text, autoescape=True) if plain else column.icontains(filter.text, autoescape=True)
+            for column in (asset.c.sku, asset.c.prompt)
+        ]
+        conditions.append(sa.or_(*for_text))
     return conditions
 
 

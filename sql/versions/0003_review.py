@@ -42,7 +42,7 @@ def upgrade():
     # Both hold all that a queue is filtered by, so that no row need be looked up to leave it out. `live` is not first:
     # without statistics SQLite would take the index for every query that says `live`.
     filters = ["category", "run_id"]
-    order = ["state", "live", "doubt", "id", "kind", "style", "reason_kind", *filters, "created_at", "sku"]
+    order = ["state", "live", "doubt", "id", "kind", "style", "reason_kind", *filters, "created_at", "sku", "prompt"]
     op.create_index("cg_asset_review", "cg_asset", order)
     op.create_index("cg_asset_facets", "cg_asset", ["state", "live", "kind", "style", "reason_kind", *filters])
     create_tables()

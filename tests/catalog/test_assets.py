@@ -172,6 +172,19 @@ def test_a_sample_is_fair_repeatable_and_ordered(database: Database) -> None:
     assert list(assets.sample_assets(database, source, "no-run", 5)) == []
 
 
+def test_the_longest_texts_fit_the_indexes(database: Database) -> None:
+    """In characters of four bytes, of which no two rows of two are alike: nothing of it compresses."""
+    numbers = iter(range(0x20000, 0x2A000))
+
+    def long(count: int) -> str:
+        return "".join(chr(next(numbers)) for _ in range(count))
+
+    asset = picture(long(200), prompt=long(300), category=long(5_000))
+    record(database, asset)
+    [(sku, prompt, category)] = rows_of(database, tables.asset, "sku", "prompt", "category")
+    assert (sku, prompt, category) == (asset.sku, asset.prompt, asset.category[:100])
+
+
 def test_hashes_are_indexed_for_live_generated_pictures_only(database: Database) -> None:
     record(database, picture("a", phash=flipped()), picture("b", phash=""))
     assert len(rows_of(database, tables.phash, "asset_id")) == 5

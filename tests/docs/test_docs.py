@@ -36,6 +36,7 @@ DOCUMENTS = [
     "docs/exports.md",
     "docs/reporting.md",
     "docs/desk.md",
+    "docs/review.md",
 ]
 
 
