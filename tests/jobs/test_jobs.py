@@ -51,6 +51,14 @@ def check_nightly(arguments: list[str]) -> None:
     assert not values["allow_parallel"]
 
 
+def check_report(arguments: list[str]) -> None:
+    """Assert that the arguments write the report of the latest run with the installed configuration."""
+    name, values = parsed(arguments)
+    assert name == "report"
+    assert values["config"] == Path("/etc/catalog-gen/catalog-gen.toml")
+    assert values["run"] is None
+
+
 def test_a_wrong_flag_or_command_would_be_noticed() -> None:
     for wrong in (["fill-missing", "--dead-line", "05:30"], ["fill"], ["fill-missing", "--limit", "many"]):
         with pytest.raises(USAGE_ERROR):
@@ -86,13 +94,20 @@ def check_cron_line(line: str) -> tuple[str, str]:
 
 def test_the_cron_line_is_one_that_cron_takes() -> None:
     variables, lines = cron_lines()
-    assert len(lines) == 1
+    assert len(lines) == 2
     _, command = check_cron_line(lines[0])
     assert lines[0].startswith("15 1 * * * ")
     assert str(Path(PROGRAM).parent) in variables["PATH"].split(":")
     match = re.search(r"catalog-gen (fill-missing .*?) >>", command)
     assert match
     check_nightly(shlex.split(match[1]))
+    _, command = check_cron_line(lines[1])
+    match = re.search(r"catalog-gen (report .*?) >>", command)
+    assert match
+    check_report(shlex.split(match[1]))
+    after = deadline_from("05:30", None)
+    assert after is not None and (after.hour, after.minute) < (5, 45), "the night is over by then"
+    assert lines[1].startswith("45 5 * * * ")
 
 
 @pytest.mark.parametrize("wrong", ["61 1 * * * u c", "15 1 * * u c d", "15 1 0 * * u c", "15 1 * * * u date +%F"])
@@ -101,11 +116,13 @@ def test_a_wrong_cron_line_would_be_noticed(wrong: str) -> None:
         check_cron_line(wrong)
 
 
+@pytest.mark.parametrize("line", [0, 1])
 @pytest.mark.parametrize("code", [0, *sorted(EXIT_CODES)])
-def test_cron_mails_what_somebody_should_read_and_nothing_else(tmp_path: Path, code: int) -> None:
+def test_cron_mails_what_somebody_should_read_and_nothing_else(tmp_path: Path, code: int, line: int) -> None:
     """Run the line itself with cron's own shell; the program is one that only prints and ends with a code."""
-    variables, [line] = cron_lines()
-    _, command = check_cron_line(line)
+    variables, lines = cron_lines()
+    _, command = check_cron_line(lines[line])
+    task = ("fill-missing", "report")[line]
     program = tmp_path / "bin" / "catalog-gen"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\necho "log line: $*"; echo oops >&2; exit {code}\n')
@@ -119,11 +136,11 @@ def test_cron_mails_what_somebody_should_read_and_nothing_else(tmp_path: Path, c
     )
     assert done.returncode == code
     assert done.stderr == ""
-    mailed = code not in (errors.EXIT_OK, errors.EXIT_PARTIAL)
+    mailed = code not in ((errors.EXIT_OK, errors.EXIT_PARTIAL) if task == "fill-missing" else (errors.EXIT_OK,))
     assert (f"exit code {code}" in done.stdout) == mailed
     assert bool(done.stdout) == mailed
-    assert "log line: fill-missing" in (tmp_path / "fill-missing.log").read_text()
-    assert "oops" in (tmp_path / "fill-missing.log").read_text()
+    assert f"log line: {task}" in (tmp_path / f"{task}.log").read_text()
+    assert "oops" in (tmp_path / f"{task}.log").read_text()
 
 
 # --- systemd --------------------------------------------------------------------------------------------------------
@@ -141,6 +158,10 @@ def test_the_service_runs_the_nightly_command_and_knows_its_exit_codes() -> None
     program, *arguments = shlex.split(service["ExecStart"])
     assert program == PROGRAM
     check_nightly(arguments)
+    assert service["ExecStopPost"].startswith("-"), "a night without a report still counts"
+    program, *arguments = shlex.split(service["ExecStopPost"].removeprefix("-"))
+    assert program == PROGRAM
+    check_report(arguments)
     assert service["SuccessExitStatus"].split() == [str(errors.EXIT_PARTIAL)]
     assert service["Restart"] == "on-failure"
     final = {int(code) for code in service["RestartPreventExitStatus"].split()}
@@ -149,6 +170,17 @@ def test_the_service_runs_the_nightly_command_and_knows_its_exit_codes() -> None
     timer = unit("catalog-gen-fill-missing.timer")
     assert timer["Timer"]["Persistent"] == "false"
     assert timer["Install"]["WantedBy"] == "timers.target"
+
+
+def test_the_desk_stays_up() -> None:
+    service = unit("catalog-gen-serve.service")["Service"]
+    program, *arguments = shlex.split(service["ExecStart"])
+    assert program == PROGRAM
+    name, values = parsed(arguments)
+    assert (name, values["config"]) == ("serve", Path("/etc/catalog-gen/catalog-gen.toml"))
+    assert values["host"] is None, "who is let in is said in the configuration"
+    final = {int(code) for code in service["RestartPreventExitStatus"].split()}
+    assert final == EXIT_CODES - {errors.EXIT_SOME_FAILED, errors.EXIT_PARTIAL, RETRIED}
 
 
 def test_the_service_starts_at_night_only() -> None:
@@ -179,7 +211,7 @@ def verify(folder: Path) -> str:
 def units(tmp_path: Path) -> Path:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed (Debian: apt-get install systemd)")
-    for file in JOBS.glob("catalog-gen-fill-missing.*"):
+    for file in JOBS.glob("catalog-gen-*.*"):
         # verify looks for the program itself; where it is not installed, Python stands for it.
         text = file.read_text(encoding="utf-8").replace(PROGRAM, sys.executable)
         (tmp_path / file.name).write_text(text, encoding="utf-8")
