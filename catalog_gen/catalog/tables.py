@@ -155,7 +155,7 @@ asset = sa.Table(
     sa.Index("cg_asset_run", "run_id"),
     # Both hold all that a queue is filtered by, so that no row need be looked up to leave it out. `live` is not first:
     # without statistics SQLite would take the index for every query that says `live`.
-    # PostgreSQL's indexes take rows of 2,700 bytes; skus, prompts and categories have 200, 300 and 100 characters at most.
+    # PostgreSQL takes index rows of 2,700 bytes; skus, prompts and categories have at most 200, 300 and 100 characters.
     sa.Index(
         "cg_asset_review",
         *("state", "live", "doubt", "id", "kind", "style", "reason_kind", "category", "run_id", "created_at", "sku"),
