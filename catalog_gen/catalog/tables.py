@@ -155,7 +155,7 @@ asset = sa.Table(
     sa.Index("cg_asset_run", "run_id"),
     # Both hold all that a queue is filtered by, so that no row need be looked up to leave it out. `live` is not first:
     # without statistics SQLite would take the index for every query that says `live`.
-    # PostgreSQL takes index rows of 2,700 bytes; skus, prompts, categories have at most 200, 300, 100 characters.
+    # PostgreSQL takes index rows of 2,700 bytes; skus, prompts and categories have at most 200, 300 and 100 characters.
     sa.Index(
         "cg_asset_review",
         *("state", "live", "doubt", "id", "kind", "style", "reason_kind", "category", "run_id", "created_at", "sku"),
@@ -213,15 +213,6 @@ wish = sa.Table(
     sa.Column("decision_id", Key, nullable=False),
     sa.Column("requested_by", sa.Text, nullable=False),
     sa.Column("requested_at", UtcTime, nullable=False),
-)
-
-# Where a picture was published first when; its state says that it was, this says in which channels.
-publication = sa.Table(
-    "cg_publication",
-    metadata,
-    sa.Column("asset_id", Key, primary_key=True),
-    sa.Column("channel", sa.Text, primary_key=True),
-    sa.Column("published_at", UtcTime, nullable=False),
 )
 
 # Four 16-bit bands of the perceptual hash and a fifth entry for the whole of it; the high bits number the band.
