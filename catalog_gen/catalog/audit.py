@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from catalog_gen.catalog import tables
 from catalog_gen.catalog.database import Database
+from catalog_gen.catalog.text import clean
 
 decision = tables.decision
 
@@ -57,10 +58,10 @@ def audit(
     query = sa.select(decision).order_by(decision.c.decided_at.desc(), decision.c.id.desc()).limit(limit)
     for column, wanted in ((decision.c.sku, sku), (decision.c.asset_id, asset_id), (decision.c.reviewer, reviewer)):
         if wanted is not None:
-            query = query.where(column == wanted)
+            query = query.where(column == clean(wanted))
     if before is not None:
         place = sa.tuple_(decision.c.decided_at, decision.c.id)
-        query = query.where(place < sa.tuple_(sa.literal(before[0], tables.UtcTime()), sa.literal(before[1])))
+        query = query.where(place < sa.tuple_(sa.literal(before[0], tables.UtcTime()), sa.literal(clean(before[1]))))
     with database.read() as connection:
         return [AuditRow(**row) for row in connection.execute(query).mappings()]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from catalog_gen.catalog.model import NO_WISH, Asset, Wish
-from catalog_gen.catalog.text import clean_reason
+from catalog_gen.catalog.text import clean, clean_reason
 from catalog_gen.errors import UsageError
 
 Action = Literal["approve", "reject", "again"]
@@ -14,6 +14,7 @@ Source = Literal["desk", "file", "command"]
 Result = Literal["done", "already", "changed", "unknown", "refused"]
 
 MAX_REVIEWER = 200  # characters
+MAX_KEY = 100
 
 
 @dataclass(frozen=True)
@@ -64,3 +65,8 @@ class By:
             if source == known:
                 return By(name, known)
         raise UsageError(f"decisions do not come from {source!r}", hint=f"Sources: {', '.join(get_args(Source))}.")
+
+
+def is_key(text: str) -> bool:
+    """Whether `text` can be an id: not empty, not long, and nothing in it that a database cannot hold."""
+    return 0 < len(text) <= MAX_KEY and clean(text) == text

@@ -16,7 +16,7 @@ from catalog_gen.catalog import tables
 from catalog_gen.catalog.asset_rows import asset_of, move, read_asset
 from catalog_gen.catalog.audit import AuditRow, add_row, audit, last_of_asset, last_standing, read_decision
 from catalog_gen.catalog.database import Database
-from catalog_gen.catalog.decision_model import MAX_REVIEWER, Action, By, Decided, Decision, Result
+from catalog_gen.catalog.decision_model import MAX_KEY, MAX_REVIEWER, Action, By, Decided, Decision, Result, is_key
 from catalog_gen.catalog.model import APPROVED_STATES, NO_WISH, AssetState, Wish
 from catalog_gen.catalog.prompts import cap, clean_text
 from catalog_gen.catalog.statements import locked
@@ -81,12 +81,14 @@ def settled(database: Database, step: Callable[[sa.Connection], Value]) -> Value
 
 
 def _decide(database: Database, connection: sa.Connection, decision: Decision, by: By) -> Decided:
-    row = read_asset(connection, decision.asset_id, lock=True)
+    if not is_key(decision.id):
+        return Decided(decision, "refused", f"{decision.id[:MAX_KEY]!r} cannot be the id of a decision")
+    row = read_asset(connection, decision.asset_id, lock=True) if is_key(decision.asset_id) else None
     known = read_decision(connection, decision.id)
     if known is not None:
         return _seen_before(decision, known, row)
     if row is None:
-        return Decided(decision, "unknown", f"there is no picture {decision.asset_id!r}")
+        return Decided(decision, "unknown", f"there is no picture {decision.asset_id[:MAX_KEY]!r}")
     refusal = _refusal(decision, row)
     if refusal:
         return Decided(decision, "refused", f"{row['sku']}: {refusal}", asset_of(row))
@@ -115,8 +117,6 @@ def _seen_before(decision: Decision, known: AuditRow, row: sa.RowMapping | None)
 def _refusal(decision: Decision, row: sa.RowMapping) -> str:
     """Return why the decision cannot be carried out whatever state the picture is in, or ""."""
     wish = decision.wish
-    if not decision.id or len(decision.id) > 100:
-        return "a decision needs an id of 1 to 100 characters"
     if decision.action not in get_args(Action):
         return f"{decision.action!r} is no decision; there are {', '.join(get_args(Action))}"
     if decision.action == "reject" and not clean_reason(decision.reason):

@@ -12,6 +12,7 @@ from catalog_gen.catalog.assets import assets_of
 from catalog_gen.catalog.audit import AuditRow, audit
 from catalog_gen.catalog.database import Database
 from catalog_gen.catalog.model import Asset, RunItem
+from catalog_gen.catalog.text import clean
 
 run, run_item = tables.run, tables.run_item
 MOST_DECISIONS = 10_000
@@ -34,6 +35,7 @@ class Event:
 
 def history(database: Database, sku: str) -> list[Event]:
     """Return all of it, oldest first; empty for a product that no run and nobody ever touched."""
+    sku = clean(sku)
     events = _runs(database, sku)
     jobs = {event.run_id: event.job for event in events}
     for asset in assets_of(database, sku):

@@ -20,6 +20,7 @@ from catalog_gen.catalog.database import Database
 from catalog_gen.catalog.history import Event, history
 from catalog_gen.catalog.model import ASSET_STATES, DEAD_STATES, Asset, Product
 from catalog_gen.catalog.source import CatalogSource
+from catalog_gen.catalog.text import clean
 from catalog_gen.catalog.wishes import PendingWish, pending_wishes
 from catalog_gen.errors import UsageError
 
@@ -40,6 +41,7 @@ __all__ = [
 Order = Literal["doubt", "newest", "oldest", "sku"]
 MOST_A_PAGE = 1_000
 FACETS = ("state", "kind", "style", "category", "reason_kind")
+MAX_TEXT = 300  # characters to look for: prompts have no more
 MOST_OF_A_FACET = 200  # values: a catalogue may have a category for each of its products
 
 asset = tables.asset
@@ -90,8 +92,10 @@ def review_page(
     """Return the pictures that stand for their products (of the rejected and failed ones, all) that match `filter`.
 
     after: the `next` of the page before; what was decided meanwhile moves no other picture from its page. limit: 1 to
-    1,000. Raises UsageError for an unknown state or order, and for an `after` that is none of this order.
+    1,000. Raises UsageError for an unknown state or order, a text longer than a prompt, and for an `after` that is none
+    of this order.
     """
+    filter = _checked(filter)
     if not 1 <= limit <= MOST_A_PAGE:
         raise UsageError(f"a page has 1 to {MOST_A_PAGE} pictures, not {limit}")
     order = _order(filter.order)
@@ -109,8 +113,9 @@ def facets(database: Database, filter: ReviewFilter) -> dict[str, list[tuple[str
     """Return how many pictures have each state, kind, style, category and reason kind, the most frequent first.
 
     Each is counted under the rest of the filter, so that it says what choosing another value would show. Of more than
-    200 values, the most frequent.
+    200 values, the most frequent. Raises UsageError as `review_page` does.
     """
+    filter = _checked(filter)
     columns = [_state(filter), asset.c.live, *(asset.c[name] for name in FACETS[1:])]
     wide = replace(filter, kind="", style="", category="", reason_kind="")
     counted: dict[str, Counter[str]] = {name: Counter() for name in FACETS}
@@ -129,6 +134,15 @@ def facets(database: Database, filter: ReviewFilter) -> dict[str, list[tuple[str
         name: sorted(values.items(), key=lambda item: (-item[1], item[0]))[:MOST_OF_A_FACET]
         for name, values in counted.items()
     }
+
+
+def _checked(filter: ReviewFilter) -> ReviewFilter:
+    """Return the filter without what no database can hold, and so nothing in it can match."""
+    if len(filter.text) > MAX_TEXT:
+        raise UsageError(f"the text to look for is longer than {MAX_TEXT} characters")
+    texts = ("kind", "style", "category", "reason_kind", "run", "text")
+    cleaned: dict[str, Any] = {name: clean(getattr(filter, name)) for name in texts}
+    return replace(filter, **cleaned)
 
 
 def _wanted(filter: ReviewFilter, name: str) -> Callable[[str], bool]:
@@ -170,7 +184,7 @@ class _Order:
             value = datetime.fromisoformat(value) if self.column is asset.c.created_at else value
             wanted = float if self.column is asset.c.doubt else datetime if self.column is asset.c.created_at else str
             if name == self.name and isinstance(value, wanted) and isinstance(id, str):
-                return value, id
+                return clean(value) if isinstance(value, str) else value, clean(id)
         except (binascii.Error, UnicodeError, ValueError, TypeError):
             pass  # said below, as one that was changed on its way
         raise UsageError("this page's address is none of this queue in this order", hint="Begin at the first page.")

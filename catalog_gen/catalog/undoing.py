@@ -12,17 +12,18 @@ from catalog_gen.catalog import tables
 from catalog_gen.catalog.asset_rows import asset_of, move, read_asset
 from catalog_gen.catalog.audit import AuditRow, add_row, last_of_asset, last_standing, mark_undone, read_decision
 from catalog_gen.catalog.database import Database
-from catalog_gen.catalog.decision_model import Action, By, Decided, Decision
+from catalog_gen.catalog.decision_model import MAX_KEY, Action, By, Decided, Decision, is_key
 from catalog_gen.catalog.model import DEAD_STATES, AssetState
 from catalog_gen.catalog.wishes import drop_wishes, put_wish
 
 
 def take_back(database: Database, connection: sa.Connection, decision_id: str | None, by: By) -> Decided:
     """Undo the decision in this transaction; see `decisions.undo`."""
-    found = last_standing(connection, by.reviewer) if decision_id is None else read_decision(connection, decision_id)
+    found = last_standing(connection, by.reviewer) if decision_id is None else _named(connection, decision_id)
     if found is None:
-        nothing = "there is nothing to undo" if decision_id is None else f"there is no decision {decision_id!r}"
-        return Decided(Decision(decision_id or "", "", "approve"), "unknown", nothing)
+        name = (decision_id or "")[:MAX_KEY]
+        nothing = "there is nothing to undo" if decision_id is None else f"there is no decision {name!r}"
+        return Decided(Decision(name, "", "approve"), "unknown", nothing)
     row = read_asset(connection, found.asset_id, lock=True)
     assert row is not None, "assets are never deleted"
     target = read_decision(connection, found.id)  # again, under the lock
@@ -42,6 +43,10 @@ def take_back(database: Database, connection: sa.Connection, decision_id: str | 
     assert now is not None, "it was locked a moment ago"
     told = f"{target.sku}: {target.from_state} again{_told_of_restyled(target, restored)}"
     return Decided(decision, "done", told, asset_of(now))
+
+
+def _named(connection: sa.Connection, decision_id: str) -> AuditRow | None:
+    return read_decision(connection, decision_id) if is_key(decision_id) else None
 
 
 def _refusal(target: AuditRow) -> str:

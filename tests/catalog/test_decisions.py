@@ -123,7 +123,13 @@ def test_what_cannot_be_is_refused_in_one_line(database: Database) -> None:
     for action, more, told in wishful:
         result = decided(database, picture.id, action, **more)
         assert (result.result, result.told) == ("refused", f"{SKU}: {told}")
-    assert decide(database, [Decision("", picture.id, "approve")], reviewer="a", source="desk")[0].result == "refused"
+    for name in ("", "x" * 101, "a\0", "\ud800"):
+        [refused] = decide(database, [Decision(name, picture.id, "approve")], reviewer="a", source="desk")
+        assert (refused.result, refused.told) == ("refused", f"{name[:100]!r} cannot be the id of a decision")
+    for name in ("", "x" * 101, "a\0", "\ud800"):
+        assert decided(database, name, "approve").result == "unknown"
+        assert undo(database, reviewer="ann", source="desk", decision_id=name).result == "unknown"
+        assert audit(database, sku=name) == audit(database, reviewer=name) == audit(database, asset_id=name) == []
     unknown = decided(database, "nothing", "approve")
     assert (unknown.result, unknown.told, unknown.asset) == ("unknown", "there is no picture 'nothing'", None)
     with pytest.raises(UsageError, match="needs its reviewer's name"):

@@ -84,6 +84,10 @@ def test_other_orders(database: Database, order: Order, expected: range) -> None
         ({"text": "WORDS 3"}, [3]),
         ({"text": "00005"}, [5]),
         ({"text": "%"}, []),
+        ({"text": "WORDS\0 3"}, [3]),
+        ({"text": "\ud800"}, []),
+        ({"category": "shoe\0"}, [0, 1, 2, 3]),
+        ({"category": "\udfff"}, []),
         ({"text": "sku-0000_"}, []),
     ],
 )
@@ -145,6 +149,7 @@ def test_what_is_no_queue_is_refused(database: Database) -> None:
     wrong = [
         ({"state": ("good",)}, {}, r"no state 'good'\. States: draft"),
         ({"order": "random"}, {}, r"no order 'random'\. Orders: doubt, newest, oldest, sku"),
+        ({"text": "x" * 301}, {}, "longer than 300 characters"),
         ({}, {"limit": 0}, "1 to 1000 pictures, not 0"),
         ({}, {"limit": 1_001}, "1 to 1000 pictures, not 1001"),
         ({}, {"after": of_skus}, "none of this queue in this order"),
@@ -230,4 +235,4 @@ def test_a_product_s_history_is_everything_in_order(database: Database) -> None:
     told = [told_of(event) for event in events]
     assert told == ["generated", "restyled", "restyled", "approve", "undo"]
     assert [(event.run_id, event.job) for event in events[1:3]] == [(run_id, "restyle:winter")] * 2
-    assert history(database, "nobody") == []
+    assert history(database, "nobody") == [] == history(database, "\ud800\0")
