@@ -215,6 +215,15 @@ wish = sa.Table(
     sa.Column("requested_at", UtcTime, nullable=False),
 )
 
+# Where a picture was published first when; its state says that it was, this says in which channels.
+publication = sa.Table(
+    "cg_publication",
+    metadata,
+    sa.Column("asset_id", Key, primary_key=True),
+    sa.Column("channel", sa.Text, primary_key=True),
+    sa.Column("published_at", UtcTime, nullable=False),
+)
+
 # Four 16-bit bands of the perceptual hash and a fifth entry for the whole of it; the high bits number the band.
 phash = sa.Table(
     "cg_phash",
