@@ -29,12 +29,13 @@ def take_back(database: Database, connection: sa.Connection, decision_id: str | 
     target = read_decision(connection, found.id)  # again, under the lock
     assert target is not None, "decisions are never deleted"
     decision = Decision(target.id, target.asset_id, cast(Action, target.action), target.from_version, target.reason)
-    told = _refusal(target) or _change(connection, target, row)
+    if target.action == "undo":
+        return Decided(decision, "refused", f"{target.sku}: an undo cannot be undone; decide anew", asset_of(row))
     if target.undone_by:
         return Decided(decision, "already", f"{target.sku}: undone before", asset_of(row))
-    if told:
-        result = "refused" if target.action == "undo" else "changed"
-        return Decided(decision, cast(Any, result), f"{target.sku}: {told}", asset_of(row))
+    change = _change(connection, target, row)
+    if change:
+        return Decided(decision, "changed", f"{target.sku}: {change}", asset_of(row))
     restored = _restore(connection, target, row)
     undone = _row(database, connection, target, row, by, restored)
     add_row(connection, undone)
@@ -47,10 +48,6 @@ def take_back(database: Database, connection: sa.Connection, decision_id: str | 
 
 def _named(connection: sa.Connection, decision_id: str) -> AuditRow | None:
     return read_decision(connection, decision_id) if is_key(decision_id) else None
-
-
-def _refusal(target: AuditRow) -> str:
-    return "an undo cannot be undone; decide anew" if target.action == "undo" else ""
 
 
 def _change(connection: sa.Connection, target: AuditRow, row: sa.RowMapping) -> str:
