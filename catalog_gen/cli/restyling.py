@@ -159,7 +159,8 @@ def styles_preview(
             opened.check_schema()
             photos = catalogue_photos(settings, opened, count)
     file = out or Path(f"{loaded.name}-preview.png")
-    typer.echo(preview_style(loaded, photos, file, device=choose_device(settings.restyle.device, "restyle.device")))
+    device = choose_device(settings.restyle.device, "restyle.device")
+    typer.echo(preview_style(loaded, photos, file, device=device, matte=settings.restyle.matte))
 
 
 def styles_new(

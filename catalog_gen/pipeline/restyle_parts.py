@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from catalog_gen.quality.invariance import Invariance
     from catalog_gen.style.engine import StyleEngine
     from catalog_gen.style.matte import Cutout
+    from catalog_gen.style.prior import Prior
     from catalog_gen.style.template import Template
     from catalog_gen.style.template_config import Output
 
-VERSION = 1  # of cutting out, placing and finishing; a higher one makes every restyled picture stale
+VERSION = 2  # of cutting out, placing and finishing; a higher one makes every restyled picture stale
 OVERLAP = 128  # px of neighbouring tiles
 MAX_WORKERS = 8  # a step's threads: each holds the pixels of a page
 BATCH = {"cpu": 2, "mps": 8, "cuda": 16}
@@ -38,7 +39,10 @@ BATCH = {"cpu": 2, "mps": 8, "cuda": 16}
 
 @dataclass(frozen=True)
 class RestyleParts:
-    """What restyles. `engines` are the template's engine, once a candidate, each with its `prepared` look."""
+    """What restyles. `engines` are the template's engine, once a candidate, each with its `prepared` look.
+
+    `prior` completes what is cut out; None: products are cut out by their colours alone.
+    """
 
     template: Template
     outputs: tuple[Output, ...]  # those asked for
@@ -50,6 +54,7 @@ class RestyleParts:
     tile: int
     streams: int = 1  # batches in the engine at once
     workers: int = 1  # batches in each of the other steps at once
+    prior: Prior | None = None
 
     def ledger(self) -> dict[str, Any]:
         """Return what the run's ledger row says of template and models."""
@@ -57,6 +62,7 @@ class RestyleParts:
             "template": {"name": self.template.name, "hash": self.template.hash},
             "engine": {"name": self.engines[0].name, "hashes": [engine.hash for engine in self.engines]},
             "clip": {"name": self.clip.name, "hash": self.clip.hash},
+            "matte": {"hash": self.prior.hash if self.prior else ""},
             "outputs": [output.name for output in self.outputs],
             "device": self.device,
         }
@@ -65,7 +71,8 @@ class RestyleParts:
         """Return the hash of all that decides the pixels of `output` but the product's own picture."""
         tiled = str(self.tile) if max(output.width, output.height) > self.tile else ""
         engines = [engine.hash for engine in self.engines]
-        return input_hash(self.template.output_hash(output), *engines, tiled, str(VERSION))
+        matte = self.prior.hash if self.prior else ""
+        return input_hash(self.template.output_hash(output), *engines, tiled, matte, str(VERSION))
 
     def limits_hash(self) -> str:
         """Return the hash of what a picture is judged by."""
@@ -79,9 +86,9 @@ class RestyleParts:
 
     def cut_out(self, photo: Image.Image) -> Cutout:
         """Return the product without its ground. Raises RowError where none can be told from it."""
-        from catalog_gen.style.matte import cut_out
+        from catalog_gen.style.matte import cut_out_with
 
-        cutout = cut_out(photo)
+        cutout = cut_out_with(photo, self.prior)
         if cutout.fault:
             raise RowError(f"the product cannot be cut out: {cutout.fault}")
         return cutout
@@ -165,10 +172,11 @@ def load_parts(settings: Settings, style: str, outputs: Sequence[str] = (), cand
     """Return the template named or at `style` with its engine and CLIP, ready to restyle.
 
     Raises TemplateError for a template with mistakes, UsageError for an output that it lacks or for candidates of an
-    engine that can make only one, BundleError when the engine's weights are missing.
+    engine that can make only one, BundleError when the engine's weights or the matte's are missing.
     """
     from catalog_gen.pipeline.styles import own_templates
     from catalog_gen.style.engine import open_engine
+    from catalog_gen.style.prior import load_prior
     from catalog_gen.style.template import load_template
 
     template = load_template(style, own_templates(settings))
@@ -199,6 +207,7 @@ def load_parts(settings: Settings, style: str, outputs: Sequence[str] = (), cand
         tile=settings.restyle.tile,
         streams=streams,
         workers=workers,
+        prior=load_prior(settings.restyle.matte),
     )
 
 

@@ -81,19 +81,21 @@ def _gather(source: CatalogSource, kinds: dict[str, list[PreviewPhoto]], count: 
 
 
 def preview_style(
-    template: Template, photos: Sequence[PreviewPhoto], out: Path, *, device: str = "cpu", cell: int = 360
-) -> str:
+    template: Template, photos: Sequence[PreviewPhoto], out: Path, *,
+    device: str = "cpu", cell: int = 360, matte: str = "matte",
+) -> str:  # fmt: skip
     """Write `out` (PNG): a row of products an output, each `cell` pixels high; return one line that says where it is.
 
+    matte: the bundle that completes what is cut out.
     A photo that cannot be used is named in a warning and left out. Raises UsageError when none can, and Unavailable
-    when the file cannot be written; and what `open_engine` raises.
+    when the file cannot be written; and what `open_engine` and `load_prior` raise.
     """
     from catalog_gen.style.engine import open_engine
 
     engine = open_engine(template.config, device)
     prepared = engine.prepare(template.look(device))
     columns: list[tuple[str, list[Image.Image]]] = []
-    for photo, cutout in _cut_outs(photos):
+    for photo, cutout in _cut_outs(photos, matte):
         try:
             known = pose_of(photo.words)
             pictures = [
@@ -130,12 +132,14 @@ def restyled(
     return pixels
 
 
-def _cut_outs(photos: Iterable[PreviewPhoto]) -> Iterator[tuple[PreviewPhoto, Cutout]]:
-    from catalog_gen.style.matte import cut_out
+def _cut_outs(photos: Iterable[PreviewPhoto], matte: str) -> Iterator[tuple[PreviewPhoto, Cutout]]:
+    from catalog_gen.style.matte import cut_out_with
+    from catalog_gen.style.prior import load_prior
 
+    prior = load_prior(matte)
     for photo in photos:
         try:
-            yield photo, cut_out(open_photo(photo.file))
+            yield photo, cut_out_with(open_photo(photo.file), prior)
         except PhotoError as error:
             log.warning("%s is left out of the preview: %s", photo.label, error)
 
