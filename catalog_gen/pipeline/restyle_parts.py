@@ -183,7 +183,8 @@ def load_parts(settings: Settings, style: str, outputs: Sequence[str] = (), cand
     chosen = choose_outputs(template, outputs)
     device = choose_device(settings.restyle.device, "restyle.device")
     workers = min(MAX_WORKERS, cores())
-    streams = min(workers, one_thread_a_batch()) if device == "cpu" else 1
+    threads = one_thread_a_batch()  # on a GPU too: cutting out asks a network on the CPU, in every worker
+    streams = min(workers, threads) if device == "cpu" else 1
     engine = open_engine(template.config, device)
     engines = [engine]
     if candidates > 1:

@@ -13,7 +13,7 @@ from catalog_gen.style.doubt import doubt_of
 from catalog_gen.style.glass import let_through, panes
 from catalog_gen.style.ground import Floats, Ground, Mask, estimate_ground
 from catalog_gen.style.prior import Prior, load_prior
-from catalog_gen.style.recover import recovered
+from catalog_gen.style.recover import astray, recovered
 from catalog_gen.style.unmix import soften
 
 
@@ -70,8 +70,11 @@ def _from_studio(
     photo: Image.Image, rgb: Floats, small: Floats, ground: Ground, prior: Prior | None, glass: bool
 ) -> Cutout:
     small_mask = studio.product_mask(small, ground)
-    if prior is not None and small_mask.any():
-        small_mask = recovered(small_mask, prior.probability(small, ground), ground.distance(small), ground.noise)
+    probability = prior.probability(small, ground) if prior is not None and small_mask.any() else None
+    if probability is not None and astray(small_mask, probability):
+        probability = None
+    if probability is not None:
+        small_mask = recovered(small_mask, probability, ground.distance(small), ground.noise)
     mask = _enlarged(small_mask, photo.size)
     scale = max(1.0, max(photo.size) / studio.SIDE)
     behind = ground.colour if small.shape == rgb.shape else estimate_ground(rgb).colour
@@ -84,7 +87,7 @@ def _from_studio(
         fault = "nothing but plain ground"
     elif covered > _MOST:
         fault = "no ground shows round the product"
-    doubt = "" if fault else doubt_of(small, small_mask)
+    doubt = "" if fault else doubt_of(small, small_mask, probability)
     return Cutout(colours, alpha, "studio", fault, _box(alpha), doubt)
 
 

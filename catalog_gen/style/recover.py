@@ -9,15 +9,27 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from catalog_gen.style.ground import Floats, Mask, joined_to_border
+from catalog_gen.style.ground import Floats, Mask, box_of, joined_to_border
 from catalog_gen.style.parts import sums
 
 _SURE, _LIKELY = 0.9, 0.5  # a part begins where the prior is sure, and goes on while it is likelier than not
-_CLOSED = 0.85  # what the product closes in is filled whole, where the prior means on average that it is none
-_LEVEL = 8 / 255  # further from the ground than this, and its noise, colours tell
-_WIDE = 2.5  # px: twice as wide at least is a part; the rim of what is there already is thinner
-_CROSS = ndimage.generate_binary_structure(2, 1)
+_LEVEL = 12 / 255  # further from the ground than this, and its noise, colours tell
+_WIDE = 2  # px: more than twice as wide is a part; the rim of what is there already is thinner
+_CLOSED = 0.9  # what the product closes in is filled whole, where the prior means that all of its middle is product
+_MIDDLE = 4  # px from the rim of a hole; narrower ones are finer than the prior sees
+_EXACT = 0.6 / 255  # white paint is seldom that white: nearer to the ground, on average, is the ground itself
+_PLAIN, _FRAMED = 0.12, 0.95  # an edge this far from the ground is no white cloth's; what only such edges frame is open
+_ASTRAY = 0.05  # of the border's ground: a prior that takes more than that for product knows no such ground
+_NEAR = 7  # px: an edge is looked for within half of that
 _SQUARE = ndimage.generate_binary_structure(2, 2)
+
+
+def astray(mask: Mask, probability: Floats) -> bool:
+    """Return whether a prior says nothing of a picture, as it sees product where the border shows ground."""
+    sides = (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1])
+    ground = np.concatenate([~mask[side] for side in sides])
+    taken = np.concatenate([probability[side] > _LIKELY for side in sides]) & ground
+    return bool(taken.sum() > _ASTRAY * ground.sum())
 
 
 def recovered(mask: Mask, probability: Floats, distance: Floats, noise: float) -> Mask:
@@ -25,30 +37,49 @@ def recovered(mask: Mask, probability: Floats, distance: Floats, noise: float) -
 
     distance: (H, W) of each pixel from the ground, in [0, 1]; noise: the ground's.
     """
-    outside = joined_to_border(~mask)
-    unknown = outside & (distance <= max(_LEVEL, 4 * noise))
-    grown = mask | _filled(~mask & ~outside, probability)
-    added = _grown(unknown, probability)
+    window = box_of(mask | (probability > _LIKELY), 1)
+    inside, chance = mask[window], probability[window]
+    outside = joined_to_border(np.pad(~inside, 1, constant_values=True))[1:-1, 1:-1]
+    unknown = outside & (distance[window] <= max(_LEVEL, 4 * noise))
+    found = mask.copy()
+    added = _filled(~inside & ~outside, chance) | _grown(inside, unknown, chance)
+    if added.any():
+        found[window] |= _shown(added, inside, distance[window], noise)
+    return found
+
+
+def _shown(added: Mask, mask: Mask, distance: Floats, noise: float) -> Mask:
+    """Return the parts of `added` but those that are ground by their colours: no further from it than its noise, or
+    framed by dark edges alone, as the ground is between laces and straps."""
     labels, count = ndimage.label(added, _SQUARE)
-    touching = np.zeros(count + 1, bool)
-    touching[labels[ndimage.binary_dilation(mask, _SQUARE, iterations=2)]] = True
-    touching[0] = False
-    found: Mask = grown | touching[labels]
+    apart = sums(distance * added, labels, count) / sums(added, labels, count)
+    rim = ndimage.grey_dilation(labels, size=(3, 3)) * mask
+    dark = ndimage.maximum_filter(distance, _NEAR) > _PLAIN
+    framed = sums(dark & mask, rim, count) / np.maximum(sums(mask, rim, count), 1)
+    found: Mask = np.concatenate([[False], (apart > max(noise, _EXACT)) & (framed < _FRAMED)])[labels]
     return found
 
 
 def _filled(holes: Mask, probability: Floats) -> Mask:
     """Return the holes that are none."""
-    labels, count = ndimage.label(holes, _CROSS)
-    mean = sums(probability * holes, labels, count) / np.maximum(sums(holes, labels, count), 1)
-    found: Mask = np.concatenate([[False], mean > _CLOSED])[labels]
+    if not (holes & (probability > _CLOSED)).any():
+        return np.zeros_like(holes)
+    labels, count = ndimage.label(holes)
+    middle = labels * ndimage.binary_erosion(holes, _SQUARE, iterations=_MIDDLE, border_value=1)
+    against = sums(probability <= _CLOSED, middle, count)
+    found: Mask = np.concatenate([[False], (sums(middle > 0, middle, count) > 0) & (against == 0)])[labels]
     return found
 
 
-def _grown(unknown: Mask, probability: Floats) -> Mask:
-    """Return the parts of `unknown` that the prior is sure of, as far as they are likely, but for thin rims."""
+def _grown(mask: Mask, unknown: Mask, probability: Floats) -> Mask:
+    """Return the parts of `unknown` beside `mask` that the prior is sure of, as far as they are likely; no rims."""
     likely = unknown & (probability > _LIKELY)
-    added = ndimage.binary_propagation(likely & (probability > _SURE), _SQUARE, mask=likely)
-    depth = ndimage.distance_transform_edt(np.pad(added, 1, mode="edge"))[1:-1, 1:-1]
-    found: Mask = ndimage.binary_propagation(added & (depth > _WIDE), _SQUARE, mask=added)
+    core = ndimage.binary_erosion(likely, _SQUARE, iterations=_WIDE, border_value=1)
+    if not (core & (probability > _SURE)).any():
+        return np.zeros_like(mask)
+    broad = ndimage.binary_dilation(core, _SQUARE, iterations=_WIDE + 1) & likely
+    labels, count = ndimage.label(broad, _SQUARE)
+    beside = ndimage.binary_dilation(mask, _SQUARE, iterations=2)
+    chosen = (sums(beside, labels, count) > 0) & (sums(probability > _SURE, labels * core, count) > 0)
+    found: Mask = np.concatenate([[False], chosen])[labels]
     return found
