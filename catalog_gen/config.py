@@ -121,11 +121,13 @@ class GateConfig(Section):
 class RestyleConfig(Section):
     """Putting pictures into brand templates. `templates`: a folder with the shop's own, beside those that ship.
 
-    `photos` is the folder or URL that relative paths of the catalogue's images start from.
+    `photos` is the folder or URL that relative paths of the catalogue's images start from. `matte`: the bundle that
+    completes what is cut out, a shipped one's name or a folder.
     """
 
     templates: str = ""
     photos: str = ""
+    matte: str = "matte"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     batch: Annotated[int, Field(ge=0, le=1_024)] = 0  # pictures of a size stylised at once; 0: as the device can take
     tile: Annotated[int, Field(ge=256, le=8_192, multiple_of=32)] = 2_048  # px: larger pictures are worked in tiles

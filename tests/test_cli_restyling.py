@@ -10,6 +10,7 @@ import pytest
 
 from catalog_gen import cli
 from catalog_gen.catalog.database import open_database
+from catalog_gen.pipeline.matte_training import MatteRequest
 from catalog_gen.pipeline.restyle import RestyleRequest
 from catalog_gen.pipeline.style_training import StyleRequest
 from catalog_gen.pipeline.translate_training import TranslateRequest, TranslateTrained
@@ -124,6 +125,23 @@ def test_every_flag_of_train_style_reaches_the_training(
     given = {"images": 7, "minutes": 2, "batch": 3, "seed": 1}
     expected = StyleRequest(tmp_path / "b", tmp_path / "w", ("a", "b"), False, (("kind", "shoe"),), "", 9, 5, given)
     assert seen == [expected]
+
+
+def test_every_flag_of_train_matte_reaches_the_training(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[MatteRequest] = []
+
+    def train(_: Any, __: Any, request: MatteRequest) -> tuple[str, int]:
+        seen.append(request)
+        return "trained", 4
+
+    monkeypatch.setattr("catalog_gen.pipeline.matte_training.train_matte_on_rows", train)
+    flags = "--where kind=shoe --photos 9 --held-out 5 --images 7 --minutes 2 --batch 3 --seed 1"
+    folders = ["--out", str(tmp_path / "b"), "--work-dir", str(tmp_path / "w"), "--database", url]
+    assert cli.run(["train", "matte", *flags.split(), *folders]) == 4
+    given = {"images": 7, "minutes": 2, "batch": 3, "seed": 1}
+    assert seen == [MatteRequest(tmp_path / "b", tmp_path / "w", (("kind", "shoe"),), 9, 5, given)]
 
 
 def test_every_flag_of_the_translations_reaches_them(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,7 @@ styles_app.command("new")(restyling.styles_new)
 train_app.command("clip")(training.train_clip)
 train_app.command("gan")(training.train_gan)
 train_app.command("style")(training.train_style)
+train_app.command("matte")(training.train_matte)
 train_app.command("pix2pix")(training.train_pix2pix)
 train_app.command("cyclegan")(training.train_cyclegan)
 

@@ -195,6 +195,36 @@ def train_style(
     raise typer.Exit(exit_code)
 
 
+def train_matte(
+    out: Annotated[Path, typer.Option(help="Folder of the bundle to write.")],
+    work_dir: Annotated[Path, typer.Option(help="Checkpoints and caches; an interrupted training resumes here.")],
+    data: DataFlag = None,
+    map_: MapFlag = None,
+    where: WhereFlag = None,
+    photos: Annotated[int, typer.Option(min=1, help="At most this many photos to learn on.")] = 4000,
+    held_out: Annotated[int, typer.Option(min=1, help="Products left out, to measure on.")] = 1000,
+    images: Annotated[int | None, typer.Option(min=1, help="Stop after this many training images.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Stop after this long.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Pictures a step.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of every random number, and of the split.")] = None,
+    config: ConfigFlag = None,
+    database: DatabaseFlag = None,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Train the network that tells how a product goes on where it has the colour of its ground."""
+    from catalog_gen.pipeline.matte_training import MatteRequest, train_matte_on_rows
+    from catalog_gen.pipeline.training_source import training_source
+
+    progress = start_log(False, verbose)
+    settings = read_settings(config, {"database.url": database, **columns_of_data(data, map_)})
+    given = {"images": images, "minutes": minutes, "batch": batch, "seed": seed}
+    request = MatteRequest(out, work_dir, where_of(where), photos, held_out, given)
+    with training_source(settings, data, work_dir, progress) as source:
+        text, exit_code = train_matte_on_rows(source.settings, source.database, request)
+    typer.echo(text)
+    raise typer.Exit(exit_code)
+
+
 ImagesFlag = Annotated[int | None, typer.Option("--images", min=1, help="Stop after this many training images.")]
 MinutesFlag = Annotated[float | None, typer.Option("--minutes", min=0, help="Stop after this long.")]
 BatchFlag = Annotated[int | None, typer.Option("--batch", min=1, help="Pictures a step.")]

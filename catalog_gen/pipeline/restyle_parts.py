@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from catalog_gen.style.template import Template
     from catalog_gen.style.template_config import Output
 
-VERSION = 1  # of cutting out, placing and finishing; a higher one makes every restyled picture stale
+VERSION = 2  # of cutting out, placing and finishing; a higher one makes every restyled picture stale
 MAX_WORKERS = 8  # a step's threads: each holds the pixels of a page
 
 
@@ -42,6 +42,7 @@ class RestyleParts(Styler):
             "template": {"name": self.template.name, "hash": self.template.hash},
             "engine": {"name": self.engines[0].name, "hashes": [engine.hash for engine in self.engines]},
             "clip": {"name": self.clip.name, "hash": self.clip.hash},
+            "matte": {"hash": self.prior.hash if self.prior else ""},
             "outputs": [output.name for output in self.outputs],
             "device": self.device,
         }
@@ -50,7 +51,8 @@ class RestyleParts(Styler):
         """Return the hash of all that decides the pixels of `output` but the product's own picture."""
         tiled = str(self.tile) if max(output.width, output.height) > self.tile else ""
         engines = [engine.hash for engine in self.engines]
-        return input_hash(self.template.output_hash(output), *engines, tiled, str(VERSION))
+        matte = self.prior.hash if self.prior else ""
+        return input_hash(self.template.output_hash(output), *engines, tiled, matte, str(VERSION))
 
     def limits_hash(self) -> str:
         """Return the hash of what a picture is judged by."""
@@ -90,7 +92,7 @@ def load_parts(settings: Settings, style: str, outputs: Sequence[str] = (), cand
     """Return the template named or at `style` with its engine and CLIP, ready to restyle.
 
     Raises TemplateError for a template with mistakes, UsageError for an output that it lacks or for candidates of an
-    engine that can make only one, BundleError when the engine's weights are missing.
+    engine that can make only one, BundleError when the engine's weights or the matte's are missing.
     """
     from catalog_gen.pipeline.styles import own_templates
     from catalog_gen.style.template import load_template
@@ -100,7 +102,8 @@ def load_parts(settings: Settings, style: str, outputs: Sequence[str] = (), cand
     styler = open_styler(settings, template, candidates)
     device = styler.device
     workers = min(MAX_WORKERS, cores())
-    streams = min(workers, one_thread_a_batch()) if device == "cpu" else 1
+    threads = one_thread_a_batch()  # on a GPU too: cutting out asks a network on the CPU, in every worker
+    streams = min(workers, threads) if device == "cpu" else 1
     return RestyleParts(
         **{field.name: getattr(styler, field.name) for field in fields(styler)},
         outputs=chosen,

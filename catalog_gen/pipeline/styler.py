@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from catalog_gen.style.engine import EngineConfig, StyleEngine
     from catalog_gen.style.matte import Cutout
+    from catalog_gen.style.prior import Prior
     from catalog_gen.style.template import Template
     from catalog_gen.style.template_config import Output
 
@@ -34,7 +35,8 @@ BATCH = {"cpu": 2, "mps": 8, "cuda": 16}
 class Styler:
     """A template and its engine. `engines` are this engine, once a candidate, with the look that they share `prepared`.
 
-    Candidates have numbers, which a random engine draws by: those of a first attempt are the first numbers.
+    `prior` completes what is cut out; None: products are cut out by their colours alone. Candidates have numbers, which
+    a random engine draws by: those of a first attempt are the first numbers.
     """
 
     template: Template
@@ -43,6 +45,7 @@ class Styler:
     device: str
     batch: int  # pictures of one size that are stylised at once
     tile: int
+    prior: Prior | None = None
     further: dict[int, StyleEngine] = field(default_factory=dict)  # opened for later attempts, by candidate
 
     @property
@@ -65,9 +68,9 @@ class Styler:
 
     def cut_out(self, photo: Image.Image) -> Cutout:
         """Return the product without its ground. Raises RowError where none can be told from it."""
-        from catalog_gen.style.matte import cut_out
+        from catalog_gen.style.matte import cut_out_with
 
-        cutout = cut_out(photo)
+        cutout = cut_out_with(photo, self.prior)
         if cutout.fault:
             raise RowError(f"the product cannot be cut out: {cutout.fault}")
         return cutout
@@ -135,9 +138,11 @@ class Styler:
 def open_styler(settings: Settings, template: Template, candidates: int = 1) -> Styler:
     """Return the template with its engine, ready to restyle.
 
-    Raises UsageError for candidates of an engine that can make only one, BundleError when its weights are missing.
+    Raises UsageError for candidates of an engine that can make only one, BundleError when its
+    weights or the matte's are missing.
     """
     from catalog_gen.style.engine import open_engine
+    from catalog_gen.style.prior import load_prior
 
     device = choose_device(settings.restyle.device, "restyle.device")
     engine = open_engine(template.config, device)
@@ -157,6 +162,7 @@ def open_styler(settings: Settings, template: Template, candidates: int = 1) -> 
         device=device,
         batch=settings.restyle.batch or BATCH[device],
         tile=settings.restyle.tile,
+        prior=load_prior(settings.restyle.matte),
     )
 
 

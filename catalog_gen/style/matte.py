@@ -12,6 +12,8 @@ from catalog_gen.style import general, studio
 from catalog_gen.style.doubt import doubt_of
 from catalog_gen.style.glass import let_through, panes
 from catalog_gen.style.ground import Floats, Ground, Mask, estimate_ground
+from catalog_gen.style.prior import Prior, load_prior
+from catalog_gen.style.recover import astray, recovered
 from catalog_gen.style.unmix import soften
 
 
@@ -46,18 +48,33 @@ def cut_out(photo: Image.Image, *, glass: bool = False) -> Cutout:
     keeps what shows through it, unless `glass` says that the product has panes (glasses), which on a plain ground then
     let through what they let through there. `fault` is set, and alpha is the best guess, where no product can be told;
     `doubt` where one was found, but its outline can hardly be seen or scraps of it lie apart.
+
+    Where a product has the colour of its plain ground, the shipped prior tells how it goes on. Raises BundleError when
+    that is missing.
     """
+    return cut_out_with(photo, load_prior(), glass=glass)
+
+
+def cut_out_with(photo: Image.Image, prior: Prior | None, *, glass: bool = False) -> Cutout:
+    """Return what `cut_out` does, by another prior, or without one by the colours alone."""
     photo = photo.convert("RGB")
     rgb = np.asarray(photo, dtype=np.float32) / np.float32(255)
-    small = _reduced(photo, studio.SIDE)
+    small = reduced(photo, studio.SIDE)
     ground = estimate_ground(small)
     if ground.share >= _SHOWN and ground.noise <= _PLAIN:
-        return _from_studio(photo, rgb, small, ground, glass)
+        return _from_studio(photo, rgb, small, ground, prior, glass)
     return _from_anywhere(photo, rgb)
 
 
-def _from_studio(photo: Image.Image, rgb: Floats, small: Floats, ground: Ground, glass: bool) -> Cutout:
+def _from_studio(
+    photo: Image.Image, rgb: Floats, small: Floats, ground: Ground, prior: Prior | None, glass: bool
+) -> Cutout:
     small_mask = studio.product_mask(small, ground)
+    probability = prior.probability(small, ground) if prior is not None and small_mask.any() else None
+    if probability is not None and astray(small_mask, probability):
+        probability = None
+    if probability is not None:
+        small_mask = recovered(small_mask, probability, ground.distance(small), ground.noise)
     mask = _enlarged(small_mask, photo.size)
     scale = max(1.0, max(photo.size) / studio.SIDE)
     behind = ground.colour if small.shape == rgb.shape else estimate_ground(rgb).colour
@@ -70,19 +87,20 @@ def _from_studio(photo: Image.Image, rgb: Floats, small: Floats, ground: Ground,
         fault = "nothing but plain ground"
     elif covered > _MOST:
         fault = "no ground shows round the product"
-    doubt = "" if fault else doubt_of(small, small_mask)
+    doubt = "" if fault else doubt_of(small, small_mask, probability)
     return Cutout(colours, alpha, "studio", fault, _box(alpha), doubt)
 
 
 def _from_anywhere(photo: Image.Image, rgb: Floats) -> Cutout:
-    small_mask, fault, doubt = general.salient_mask(_reduced(photo, general.SIDE))
+    small_mask, fault, doubt = general.salient_mask(reduced(photo, general.SIDE))
     mask = _enlarged(small_mask, photo.size)
     scale = max(1.0, max(photo.size) / general.SIDE)
     alpha, colours = soften(rgb, general.spread_ground(rgb, mask, scale), mask, scale)
     return Cutout(colours, alpha, "general", fault, _box(alpha), "" if fault else doubt)
 
 
-def _reduced(photo: Image.Image, side: int) -> Floats:
+def reduced(photo: Image.Image, side: int) -> Floats:
+    """Return `photo` (RGB) as (H, W, 3) float32 in [0, 1], its longer side `side` px at most."""
     factor = max(1.0, max(photo.size) / side)
     size = (max(1, round(photo.width / factor)), max(1, round(photo.height / factor)))
     small = photo if factor == 1.0 else photo.resize(size, Image.Resampling.BOX)

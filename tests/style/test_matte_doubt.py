@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image, ImageDraw
+from scipy import ndimage
 
-from catalog_gen.style.doubt import weak_outline
+from catalog_gen.style.doubt import doubt_of, weak_outline
 from catalog_gen.style.matte import cut_out
 from catalog_gen.style.parts import split, without_odd
 
@@ -147,3 +148,27 @@ def test_a_product_of_the_colours_behind_it_is_doubted(strength: float, doubted:
     found = cut_out(Image.fromarray((rgb * 255).astype(np.uint8)))
     assert found.kind == "general" and not found.fault
     assert ("plainly product or background" in found.doubt) == doubted
+
+
+def test_where_a_prior_expects_an_outline_none_need_show() -> None:
+    rgb = np.ones((60, 80, 3), np.float32)
+    mask = mask_of((20, 10, 30, 20))
+    assert doubt_of(rgb, mask)
+    assert not doubt_of(rgb, mask, mask.astype(np.float32))
+    vague = ndimage.gaussian_filter(mask.astype(np.float32), 6)  # nowhere sure
+    assert "hardly be told apart" in doubt_of(rgb, mask, vague)
+
+
+def test_a_prior_that_is_sure_of_the_opposite_is_a_doubt() -> None:
+    rgb = np.ones((60, 80, 3), np.float32)
+    mask = mask_of((20, 10, 50, 50))
+    rgb[mask] = 0
+    sure = mask.astype(np.float32)
+    assert not doubt_of(rgb, mask, sure)
+    rim = ndimage.binary_dilation(mask).astype(np.float32)
+    assert not doubt_of(rgb, mask, rim)
+    sure[10:50, 50:60] = 1  # 10 columns more than its 30
+    assert "end elsewhere: 33% of its area" in doubt_of(rgb, mask, sure)
+    less = mask.astype(np.float32)
+    less[10:50, 20:26] = 0  # 6 columns fewer
+    assert "end elsewhere: 20% of its area" in doubt_of(rgb, mask, less)
