@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from catalog_gen import cli
 from catalog_gen.catalog.database import open_database
+from catalog_gen.config import load_settings
+from catalog_gen.errors import BundleError
 from catalog_gen.pipeline.matte_training import MatteRequest
 from catalog_gen.pipeline.restyle import RestyleRequest
+from catalog_gen.pipeline.restyle_parts import load_parts
 from catalog_gen.pipeline.style_training import StyleRequest
 from catalog_gen.pipeline.translate_training import TranslateRequest, TranslateTrained
 
@@ -191,3 +195,15 @@ def test_every_flag_of_the_translations_reaches_them(url: str, tmp_path: Path, m
     assert cli.run(["train", "cyclegan", *folders, *rows]) == 4
     assert seen.pop()[2:] == (TranslateRequest("cyclegan", *where), (("colour", "Blue"),), (("colour", "Red"),))
     assert cli.run(["train", "cyclegan", *folders, "--a", "x", *rows]) == 64
+
+
+def test_the_matte_s_bundle_is_the_configured_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (60, 80), "white").save(tmp_path / "photos" / "a.png")
+    config = tmp_path / "catalog-gen.toml"
+    config.write_text('[restyle]\nmatte = "own-matte"\n', encoding="utf-8")
+    asked = ["--data", str(tmp_path / "photos"), "--out", str(tmp_path / "sheet.png"), "--config", str(config)]
+    assert cli.run(["styles", "preview", "studio", *asked]) == 69
+    assert "no matte bundle 'own-matte'" in capsys.readouterr().err
+    with pytest.raises(BundleError, match="own-matte"):
+        load_parts(load_settings(config, env={}), "studio")
