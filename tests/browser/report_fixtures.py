@@ -19,6 +19,8 @@ class Opened:
     errors: list[str]
 
     def tally(self) -> str:
+        """Return what the bar says, once it shows: it hides until pictures are in view, and the browser tells when."""
+        self.page.wait_for_function("document.getElementById('tally').innerText !== ''")
         return self.page.locator("#tally").inner_text()
 
     def shown(self) -> str:
