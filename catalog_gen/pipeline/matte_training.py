@@ -11,26 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from catalog_gen.catalog.database import Database
 from catalog_gen.catalog.model import Where
 from catalog_gen.config import Settings
 from catalog_gen.errors import EXIT_OK, EXIT_PARTIAL
 from catalog_gen.pipeline.signals import TRAINING, StopRequest, stop_on_signals
-from catalog_gen.pipeline.style_training import save_sheet
 from catalog_gen.pipeline.training_source import make_work_dir, training_rows
 from catalog_gen.style.prior import Prior, save_prior
 from catalog_gen.style.prior_data import labelled_photos
 from catalog_gen.style.prior_training import Measured, PriorTrainConfig, PriorTrainer, measure
 from catalog_gen.style.studio import SIDE
-from catalog_gen.training.curves import draw_curves
-from catalog_gen.training.history import METRICS, History, read_history
+from catalog_gen.training.history import METRICS, read_history
+from catalog_gen.training.stepped import run_in
 from catalog_gen.training_data import TrainRow, split
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT, CURVES = "checkpoint.pt", "curves.png"
 LAST = 50  # reports whose mean the card gives
 TRIED = 2  # photos looked at for each product to be measured on: not every one is cut out beyond doubt
 
@@ -61,7 +58,7 @@ def train_matte_on_rows(settings: Settings, database: Database, request: MatteRe
     trainer = PriorTrainer(config, labelled, hashlib.sha256("\n".join(labelled.skus).encode()).hexdigest())
     stop = StopRequest()
     with stop_on_signals(stop, wording=TRAINING):
-        finished = run(trainer, request.work_dir, stop)
+        finished = run_in(trainer, request.work_dir, stop.asked)
     if not finished:
         seen = f"stopped after {trainer.images:,} images"
         return f"{seen}; the same command goes on from {request.work_dir}", EXIT_PARTIAL
@@ -71,32 +68,6 @@ def train_matte_on_rows(settings: Settings, database: Database, request: MatteRe
     bundle = save_prior(request.out, trainer.average, _card(request, trainer, found, count))
     told = f"{request.out}: {trainer.images:,} images in {trainer.seconds / 60:.1f} minutes; bundle {bundle.hash[:12]}"
     return f"{told}\n  {_told(found, count)}\n  sheets and curves: {request.work_dir}", EXIT_OK
-
-
-def run(trainer: PriorTrainer, work_dir: Path, stop: StopRequest) -> bool:
-    """Train from the checkpoint in the work folder, where there is one; return whether a bound was reached.
-
-    The folder holds checkpoint.pt, metrics.jsonl, curves.png and sheet-IMAGES.png.
-    """
-    checkpoint = work_dir / CHECKPOINT
-    if checkpoint.exists():
-        trainer.load(checkpoint)
-        log.info("going on after %d images", trainer.images)
-    history = History(work_dir / METRICS, trainer.images if trainer.step else None)
-
-    def report(images: int, losses: dict[str, float]) -> None:
-        history.append(images, "loss", losses)
-
-    def draw(images: int, sheet: Tensor) -> None:
-        save_sheet(work_dir / f"sheet-{images:06d}.png", sheet)
-        draw_curves(history.path, work_dir / CURVES, "matte")
-
-    try:
-        finished = trainer.run(checkpoint, report, draw, stop.asked)
-    finally:
-        history.close()
-    draw(trainer.images, trainer.sheet())
-    return finished
 
 
 def _spread(rows: Sequence[TrainRow], count: int) -> list[tuple[str, Path]]:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from torch import Tensor
 
 from catalog_gen.bundles import Bundle, load_bundle, shipped_bundles
@@ -28,13 +27,12 @@ from catalog_gen.style.features import FeatureNetwork, load_features
 from catalog_gen.style.style_data import ContentSource, StylePool, planes, to_bytes
 from catalog_gen.style.style_training import ArbitraryTask, FastTask, StyleTrainConfig, StyleTrainer, Task
 from catalog_gen.style.template import Template, load_template, shipped_templates
-from catalog_gen.training.curves import draw_curves
-from catalog_gen.training.history import METRICS, History, read_history
+from catalog_gen.training.history import METRICS, read_history
+from catalog_gen.training.stepped import run_in
 from catalog_gen.training_data import load_photos, split
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT, CURVES = "checkpoint.pt", "curves.png"
 LAST = 50  # reports whose mean the card gives
 
 
@@ -80,7 +78,7 @@ def train_style_on_rows(settings: Settings, database: Database, request: StyleRe
         task, config, start = _task(request, config, features, styles, photos)
         key = data_key(skus, styles, start)
         trainer = StyleTrainer(task, config, features, ContentSource(photos, config.seed, scenes=scenes), key)
-        finished = run(trainer, request.work_dir, stop)
+        finished = run_in(trainer, request.work_dir, stop.asked)
     if not finished:
         seen = f"stopped after {trainer.images:,} images"
         return f"{seen}; the same command goes on from {request.work_dir}", EXIT_PARTIAL
@@ -88,39 +86,6 @@ def train_style_on_rows(settings: Settings, database: Database, request: StyleRe
     bundle = task.save(request.out, trainer.average, card)
     told = f"{request.out}: {trainer.images:,} images in {trainer.seconds / 60:.1f} minutes; bundle {bundle.hash[:12]}"
     return f"{told}\n  sheets and curves: {request.work_dir}", EXIT_OK
-
-
-def run(trainer: StyleTrainer, work_dir: Path, stop: StopRequest) -> bool:
-    """Train from the checkpoint in the work folder, where there is one; return whether a bound was reached.
-
-    The folder holds checkpoint.pt, metrics.jsonl, curves.png and sheet-IMAGES.png.
-    """
-    checkpoint = work_dir / CHECKPOINT
-    if checkpoint.exists():
-        trainer.load(checkpoint)
-        log.info("going on after %d images", trainer.images)
-    history = History(work_dir / METRICS, trainer.images if trainer.step else None)
-
-    def report(images: int, losses: dict[str, float]) -> None:
-        history.append(images, "loss", losses)
-
-    def draw(images: int, sheet: Tensor) -> None:
-        save_sheet(work_dir / f"sheet-{images:06d}.png", sheet)
-        draw_curves(history.path, work_dir / CURVES, "style")
-
-    try:
-        finished = trainer.run(checkpoint, report, draw, stop.asked)
-    finally:
-        history.close()
-    draw(trainer.images, trainer.sheet())
-    return finished
-
-
-def save_sheet(path: Path, sheet: Tensor) -> None:
-    """Write a sheet (3, H, W) in [0, 1] as PNG, by a temporary name."""
-    part = path.with_name(f".{path.name}.part")
-    Image.fromarray(to_bytes(sheet.permute(1, 2, 0).numpy())).save(part, format="PNG")
-    part.replace(path)
 
 
 def data_key(skus: list[str], styles: Mapping[str, Tensor], start: Bundle | None) -> str:

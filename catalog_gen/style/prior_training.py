@@ -8,35 +8,27 @@ from __future__ import annotations
 
 import copy
 import json
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from catalog_gen.cpu import has_fast_bf16
-from catalog_gen.errors import UsageError
 from catalog_gen.style.ground import Floats
 from catalog_gen.style.matte import cut_out_with
 from catalog_gen.style.prior import Prior, PriorConfig, PriorNetwork, features_of
 from catalog_gen.style.prior_data import Example, Labelled, bleached_example, example
 from catalog_gen.style.style_data import planes
+from catalog_gen.training.stepped import BOUNDS, Stateful, SteppedTrainer
 
 WARMUP = 100  # steps
 DECAY = 0.4  # of the images: the rate falls to nothing over the last ones
 AVERAGE = 0.995  # of the kept weights, a step
-BOUNDS = ("images", "minutes", "checkpoint_minutes", "sheet_every")  # may change between two parts of one training
 BEHIND = (20, 40, 160)  # what the sheets show products on
 _EXAMPLES, _MEASURED = range(2)  # streams of chance that never meet
-
-Report = Callable[[int, dict[str, float]], None]  # (images seen, losses): called every few steps
-Draw = Callable[[int, Tensor], None]  # (images seen, sheet (3, H, W)): called now and then
 
 
 @dataclass(frozen=True)
@@ -60,48 +52,19 @@ class PriorTrainConfig:
         return json.dumps({"config": kept, "data": data}, sort_keys=True)
 
 
-class PriorTrainer:
-    """A network, its products and its optimiser. `average` is the network to keep; `seconds` are of all starts."""
+class PriorTrainer(SteppedTrainer):
+    """A network, its products and its optimiser. `average` is the network to keep."""
+
+    kind = "matte"
 
     def __init__(self, config: PriorTrainConfig, labelled: Labelled, data: str = "") -> None:
+        super().__init__(config, config.key(data))
         torch.manual_seed(config.seed)
         self.config, self.labelled = config, labelled
         self.network = PriorNetwork(config.network).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
         self.optimiser = torch.optim.AdamW(self.network.parameters(), config.learning_rate, weight_decay=0.01)
-        self.key = config.key(data)
-        self.step, self.seconds = 0, 0.0
         self._half = has_fast_bf16()
-
-    @property
-    def images(self) -> int:
-        return self.step * self.config.batch
-
-    def run(self, checkpoint: Path, report: Report, draw: Draw, should_stop: Callable[[], bool]) -> bool:
-        """Train until a bound or a stop, writing checkpoints; return whether a bound was reached."""
-        since, saved = time.monotonic() - self.seconds, time.monotonic()
-        recent: list[dict[str, float]] = []
-        with tqdm(total=self.config.images, initial=self.images, unit="image", desc="matte") as bar:
-            while not self._done() and not should_stop():
-                recent.append(self.train_step())
-                self.seconds = time.monotonic() - since
-                bar.update(self.config.batch)
-                if self.step % self.config.report_every == 0:
-                    mean = {name: float(np.mean([line[name] for line in recent])) for name in recent[0]}
-                    report(self.images, mean)
-                    bar.set_postfix({"loss": f"{mean['total']:.3f}"}, refresh=False)
-                    recent = []
-                if self.images % self.config.sheet_every < self.config.batch:
-                    draw(self.images, self.sheet())
-                if time.monotonic() - saved > 60 * self.config.checkpoint_minutes:
-                    self.save(checkpoint)
-                    saved = time.monotonic()
-        self.save(checkpoint)
-        return self._done()
-
-    def _done(self) -> bool:
-        late = self.config.minutes > 0 and self.seconds >= 60 * self.config.minutes
-        return late or self.images >= self.config.images
 
     def train_step(self) -> dict[str, float]:
         """Take one step; return the losses by name, and their `total`."""
@@ -148,34 +111,8 @@ class PriorTrainer:
         rows = [pictures, *(torch.lerp(behind.expand_as(pictures), pictures, alpha) for alpha in (alphas, found))]
         return torch.cat([torch.cat(list(row), 2) for row in rows], 1)
 
-    def save(self, file: Path) -> None:
-        """Write the checkpoint by a temporary name."""
-        file.parent.mkdir(parents=True, exist_ok=True)
-        state = {
-            "matte_training": self.key,
-            "step": self.step,
-            "seconds": self.seconds,
-            "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-        }
-        part = file.with_name(f".{file.name}.part")
-        torch.save(state, part)
-        part.replace(file)
-
-    def load(self, file: Path) -> None:
-        """Go to where the checkpoint was written. Raises UsageError when it is of another training, or damaged."""
-        hint = "Use the same settings and data, or start anew in another folder."
-        try:
-            state = torch.load(file, map_location="cpu", weights_only=True)
-        except Exception as error:  # pickle, zip and torch each raise their own for a damaged file
-            raise UsageError(f"cannot be read ({type(error).__name__})", where=str(file), hint=hint) from error
-        if not isinstance(state, dict) or state.get("matte_training") != self.key:
-            raise UsageError("this checkpoint is of another training", where=str(file), hint=hint)
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.seconds = int(state["step"]), float(state["seconds"])
+    def states(self) -> dict[str, Stateful]:
+        return {"network": self.network, "average": self.average, "optimiser": self.optimiser}
 
 
 def prior_losses(logits: Tensor, alphas: Tensor) -> dict[str, Tensor]:

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import copy
 import json
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from catalog_gen.bundles import Bundle
-from catalog_gen.errors import UsageError
 from catalog_gen.style.arbitrary import StylePredictor, at_style_size, save_arbitrary, style_statistics
 from catalog_gen.style.fast import LearntStyle, LearntStyles, fingerprint, image_tones, save_fast
 from catalog_gen.style.features import FeatureNetwork, moments
@@ -28,15 +24,13 @@ from catalog_gen.style.network import NetworkConfig, TransferNetwork
 from catalog_gen.style.recolour import Tones, recolour, tones_of
 from catalog_gen.style.style_data import Content, ContentSource, StylePool, choose_styles
 from catalog_gen.style.style_losses import LossWeights, Targets, style_losses, targets_of, total
+from catalog_gen.training.stepped import BOUNDS, Stateful, SteppedTrainer
 
 WARMUP = 100  # steps
 PREDICTOR_RATE = 0.1  # of the network's learning rate: thousands of inputs move a code at once, and it ran away
 AVERAGE = 0.995  # of the kept weights, a step
-BOUNDS = ("images", "minutes", "checkpoint_minutes", "sheet_every")  # may change between two parts of one training
 
 _M = TypeVar("_M", bound=nn.Module)
-Report = Callable[[int, dict[str, float]], None]  # (images seen, losses): called every few steps
-Draw = Callable[[int, Tensor], None]  # (images seen, sheet (3, H, W)): called now and then
 
 
 @dataclass(frozen=True)
@@ -155,18 +149,19 @@ class ArbitraryTask:
         return save_arbitrary(folder, network, predictor, self.features, card)
 
 
-class StyleTrainer:
-    """A task, its data and its optimiser. `average` are the weights to keep; `seconds` are of all starts."""
+class StyleTrainer(SteppedTrainer):
+    """A task, its data and its optimiser. `average` are the weights to keep."""
+
+    kind = "style"
 
     def __init__(
         self, task: Task, config: StyleTrainConfig, features: FeatureNetwork, content: ContentSource, data: str = ""
     ) -> None:
+        super().__init__(config, config.key(data))
         self.task, self.config, self.features, self.content = task, config, features, content
         self.modules = task.modules.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.modules).requires_grad_(False)
         self.optimiser = torch.optim.Adam(self._groups(), config.learning_rate, betas=(0.9, 0.99))
-        self.key = config.key(data)
-        self.step, self.seconds = 0, 0.0
 
     def _groups(self) -> list[dict[str, Any]]:
         rate = self.config.learning_rate
@@ -175,36 +170,6 @@ class StyleTrainer:
             {"params": list(module.parameters()), "rate": rates.get(name, rate)}
             for name, module in self.modules.items()
         ]
-
-    @property
-    def images(self) -> int:
-        return self.step * self.config.batch
-
-    def run(self, checkpoint: Path, report: Report, draw: Draw, should_stop: Callable[[], bool]) -> bool:
-        """Train until a bound or a stop, writing checkpoints; return whether a bound was reached."""
-        since, saved = time.monotonic() - self.seconds, time.monotonic()
-        recent: list[dict[str, float]] = []
-        with tqdm(total=self.config.images, initial=self.images, unit="image", desc="style") as bar:
-            while not self._done() and not should_stop():
-                recent.append(self.train_step())
-                self.seconds = time.monotonic() - since
-                bar.update(self.config.batch)
-                if self.step % self.config.report_every == 0:
-                    mean = {name: float(np.mean([line[name] for line in recent])) for name in recent[0]}
-                    report(self.images, mean)
-                    bar.set_postfix({"loss": f"{mean['total']:.3f}"}, refresh=False)
-                    recent = []
-                if self.images % self.config.sheet_every < self.config.batch:
-                    draw(self.images, self.sheet())
-                if time.monotonic() - saved > 60 * self.config.checkpoint_minutes:
-                    self.save(checkpoint)
-                    saved = time.monotonic()
-        self.save(checkpoint)
-        return self._done()
-
-    def _done(self) -> bool:
-        late = self.config.minutes > 0 and self.seconds >= 60 * self.config.minutes
-        return late or self.images >= self.config.images
 
     def train_step(self) -> dict[str, float]:
         """Take one step; return the losses by name, and their `total`."""
@@ -242,34 +207,8 @@ class StyleTrainer:
             columns.append(torch.cat(list(styled.clamp(0, 1)), 1))
         return torch.cat([head, torch.cat(columns, 2)], 1)
 
-    def save(self, file: Path) -> None:
-        """Write the checkpoint by a temporary name."""
-        file.parent.mkdir(parents=True, exist_ok=True)
-        state = {
-            "style_training": self.key,
-            "step": self.step,
-            "seconds": self.seconds,
-            "modules": self.modules.state_dict(),
-            "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-        }
-        part = file.with_name(f".{file.name}.part")
-        torch.save(state, part)
-        part.replace(file)
-
-    def load(self, file: Path) -> None:
-        """Go to where the checkpoint was written. Raises UsageError when it is of another training, or damaged."""
-        hint = "Use the same settings and data, or start anew in another folder."
-        try:
-            state = torch.load(file, map_location="cpu", weights_only=True)
-        except Exception as error:  # pickle, zip and torch each raise their own for a damaged file
-            raise UsageError(f"cannot be read ({type(error).__name__})", where=str(file), hint=hint) from error
-        if not isinstance(state, dict) or state.get("style_training") != self.key:
-            raise UsageError("this checkpoint is of another training", where=str(file), hint=hint)
-        self.modules.load_state_dict(state["modules"])
-        self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.seconds = int(state["step"]), float(state["seconds"])
+    def states(self) -> dict[str, Stateful]:
+        return {"modules": self.modules, "average": self.average, "optimiser": self.optimiser}
 
 
 def style_pictures(modules: nn.ModuleDict, content: Content, code: Tensor, tones: Tones) -> tuple[Tensor, Tensor]:
