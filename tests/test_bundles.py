@@ -172,3 +172,13 @@ def test_damaged_weights_with_the_right_hash_are_refused(tmp_path: Path) -> None
 def test_importing_bundles_imports_no_torch() -> None:
     code = "import sys, catalog_gen.bundles; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_bundle_that_ships_is_whole() -> None:
+    """A card that was edited without its hash would be found by the first user."""
+    names = sorted(folder.name for folder in bundles.SHIPPED.iterdir() if (folder / "bundle.json").exists())
+    assert {"gan-64", "matte", "product-clip", "style-arbitrary", "style-fast"} <= set(names)
+    for name in names:
+        kind = json.loads((bundles.SHIPPED / name / "bundle.json").read_text(encoding="utf-8"))["kind"]
+        bundle = load_bundle(name, kind)
+        assert bundle.name == name and read_weights(bundle)
