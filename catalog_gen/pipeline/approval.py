@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from uuid import uuid4
 
 from catalog_gen.catalog.assets import live_assets
@@ -75,10 +76,7 @@ def decide_skus(settings: Settings, database: Database, ask: Ask) -> Decisions:
         if not found:
             result.missing.append(sku)
         wanted = [Decision(uuid4().hex, one.id, ask.action, reason=ask.reason, wish=ask.wish) for one in found]
-        result.decided += retry(
-            "deciding",
-            lambda: decide(database, wanted, reviewer=reviewer, source="command"),  # noqa: B023
-        )
+        result.decided += retry("deciding", partial(decide, database, wanted, reviewer=reviewer, source="command"))
     if ask.action == "approve":
         result.written = write_back(settings, database, result.decided)
     return result

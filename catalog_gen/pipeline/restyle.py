@@ -150,7 +150,7 @@ def scope_of(parts: RestyleParts, reader: SourceReader, *, include_photos: bool)
         outputs={output.name: parts.output_hash(output) for output in parts.outputs},
         include_photos=include_photos,
         photo_key=reader.key,
-        detail=parts.pose,
+        detail=parts.detail,
         judged_by=parts.limits_hash(),
     )
 

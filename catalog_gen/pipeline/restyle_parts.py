@@ -58,11 +58,12 @@ class RestyleParts(Styler):
         """Return the hash of what a picture is judged by."""
         return input_hash(self.template.config.limits.model_dump_json(), self.clip.hash)
 
-    def pose(self, product: Product) -> str:
-        """Return how the product's words pose it, or "" where they do not tell."""
+    def detail(self, product: Product) -> str:
+        """Return what the product's words decide of its pictures: how it is posed, and whether it is clear."""
         from catalog_gen.style.layout import pose_of
 
-        return pose_of(words_of(product)) or ""
+        words = words_of(product)
+        return (pose_of(words) or "") + (" clear" if self.lets_through(words) else "")
 
     def check(self, before: Pixels, after: Pixels, product: Pixels) -> tuple[Invariance, list[str]]:
         """Return how alike the product is before and after, and what of it is beyond the template's limits."""

@@ -92,7 +92,7 @@ class RestyleStages(JobStages):
 
         def one(work: RestyleWork) -> None:
             assert work.photo is not None, "read runs before cut_out"
-            work.cutout = self.parts.cut_out(work.photo)
+            work.cutout = self.parts.cut_out(work.photo, words_of(work.claimed.product))
             work.photo = None
             if work.cutout.doubt or work.cutout.kind == "general":
                 work.state, work.reason_kind = "needs_review", "cut-out"

@@ -87,7 +87,7 @@ def preview_style(styler: Styler, photos: Sequence[PreviewPhoto], out: Path, *, 
     columns: list[tuple[str, list[Image.Image]]] = []
     for photo in photos:
         try:
-            cutout = styler.cut_out(open_photo(photo.file))
+            cutout = styler.cut_out(open_photo(photo.file), photo.words)
             finished = [restyled(styler, output, cutout, photo.words) for output in template.config.output]
             pictures = [_small(picture, cell) for picture in finished]
         except (PhotoError, RowError) as error:

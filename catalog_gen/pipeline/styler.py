@@ -66,14 +66,20 @@ class Styler:
             self.further[candidate] = reseeded(self.engines[0], self.template.config, self.device, candidate)
         return self.further[candidate]
 
-    def cut_out(self, photo: Image.Image) -> Cutout:
-        """Return the product without its ground. Raises RowError where none can be told from it."""
+    def cut_out(self, photo: Image.Image, words: str) -> Cutout:
+        """Return the product of these words without its ground. Raises RowError where none can be told from it."""
         from catalog_gen.style.matte import cut_out_with
 
-        cutout = cut_out_with(photo, self.prior)
+        cutout = cut_out_with(photo, self.prior, glass=self.lets_through(words))
         if cutout.fault:
             raise RowError(f"the product cannot be cut out: {cutout.fault}")
         return cutout
+
+    def lets_through(self, words: str) -> bool:
+        """Return whether the scene shows through a product of these words."""
+        from catalog_gen.style.layout import has_panes
+
+        return self.template.config.clear_glass and has_panes(words)
 
     def place(self, output: Output, cutout: Cutout, words: str) -> tuple[Pixels, Pixels]:
         """Return the product, posed as its words tell, in its scene (H, W, 3) and its alpha (H, W), both uint8."""

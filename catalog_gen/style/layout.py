@@ -32,6 +32,7 @@ FLOATING = re.compile(
     r"\b(socks?|ties?|scarves|scarf|earrings?|necklaces?|pendants?|bracelets?|rings?|watch(es)?|belts?|sunglasses)\b",
     re.IGNORECASE,
 )
+PANES = re.compile(r"\b(sun|eye)?glasses\b|\bspectacles\b|\bgoggles\b", re.IGNORECASE)
 CUT_OFF_GAIN = 1.22  # what is cut off below fills more of the height: it has no foot to be seen
 LONG = 2.1  # height to width of a person from head to foot, arms at the sides: above, a worn product stands
 
@@ -68,6 +69,11 @@ def pose_of(words: str) -> Known | None:
         if pattern.search(words):
             return known  # type: ignore[return-value]
     return None
+
+
+def has_panes(words: str) -> bool:
+    """Return whether a product of these words is a pair of glasses: what of it is clear can then be told."""
+    return bool(PANES.search(words))
 
 
 def find_pose(placement: Placement, alpha: Floats, known: Known | None = None) -> Pose:

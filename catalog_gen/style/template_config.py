@@ -207,6 +207,7 @@ class TemplateConfig(Section):
     strength: Part = 1.0  # of the style in the scene
     product_strength: Part = 0.05
     keep_colours: bool = False
+    clear_glass: bool = False  # the panes of glasses let the scene through, as they did their photo's ground
     style: tuple[StyleImage, ...] = ()
     background: Background = Background()
     placement: Placement = Placement()

@@ -1,13 +1,26 @@
-"""What several browser tests do with a page."""
+"""The desk that browser tests open, and what several of them do with a page."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from playwright.sync_api import Page
 
+from desk.desk_fixtures import Shop
+
 UNSENT = "Object.keys(localStorage).filter((name) => name.startsWith('desk-unsent')).length"
+
+Open = Callable[..., Page]
+
+
+@dataclass
+class Served:
+    """A running desk: its address, and the shop behind it."""
+
+    address: str
+    shop: Shop
 
 
 def settled(page: Page) -> None:

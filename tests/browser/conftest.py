@@ -6,14 +6,14 @@ import hashlib
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from browser.browser_parts import Open, Served
 from catalog_gen.catalog.database import open_database
 from desk.desk_fixtures import Shop, shop_settings
 
@@ -31,14 +31,6 @@ def browser() -> Iterator[Browser]:
         launched = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield launched
         launched.close()
-
-
-@dataclass
-class Served:
-    """A running desk: its address, and the shop behind it."""
-
-    address: str
-    shop: Shop
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +64,6 @@ def token(name: str) -> str:
 def _token(name: str, role: str) -> str:
     digest = hashlib.sha256(token(name).encode()).hexdigest()
     return f'[[serve.tokens]]\nname = "{name}"\nrole = "{role}"\ntoken_sha256 = "{digest}"\n'
-
-
-Open = Callable[..., Page]
 
 
 @pytest.fixture

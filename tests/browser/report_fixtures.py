@@ -9,6 +9,9 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, Request
 
+from catalog_gen.report.night_rows import Picture
+from report.night_fixtures import picture
+
 
 @dataclass
 class Opened:
@@ -49,3 +52,7 @@ def opened(browser: Browser, address: str, **context: Any) -> Iterator[Opened]:
         page.goto(address)
         page.evaluate("document.getElementById('pictures')?.scrollIntoView()")
         yield Opened(page, requests, errors)
+
+
+def pictures(count: int) -> list[Picture]:
+    return [picture(number) for number in range(count)]

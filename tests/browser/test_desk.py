@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browser_parts import decide_all, settled
-from playwright.sync_api import Dialog, Page, expect
+from playwright.sync_api import Dialog, Page, Route, expect
 
-from conftest import Open, Served
+from browser.browser_parts import Open, Served, decide_all, settled
 
 
 def by_sku(served: Served, category: str) -> dict[str, list[tuple[str, str, str]]]:
@@ -119,6 +118,31 @@ def test_nothing_is_lost_when_the_network_drops(served: Served, opened: Open) ->
     page.context.set_offline(False)
     settled(page)
     assert set(by_sku(served, "net")) == {f"net-{number}" for number in range(4)}
+
+
+def test_what_arrived_though_its_answer_was_lost_is_taken_back_there(served: Served, opened: Open) -> None:
+    first, _ = served.shop.add_many(2, "lost")
+    page = opened("/?category=lost")
+    expect(title(page)).to_have_text("Title of lost-0")
+
+    losing = True
+
+    def lose(route: Route) -> None:
+        if losing:
+            route.fetch()
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/api/decisions", lose)
+    page.keyboard.press("a")
+    expect(page.locator("#outbox")).to_have_text("1 not sent yet, kept here")
+    assert [row[0] for row in by_sku(served, "lost")["lost-0"]] == ["approve"], "it is there, and the page cannot know"
+    page.keyboard.press("u")
+    losing = False
+    settled(page)
+    assert sorted(row[0] for row in by_sku(served, "lost")["lost-0"]) == ["approve", "undo"]
+    assert served.shop.state(first) == "needs_review"
 
 
 def test_nothing_is_lost_when_the_tab_is_closed_before_it_is_sent(served: Served, opened: Open) -> None:

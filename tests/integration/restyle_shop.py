@@ -92,10 +92,10 @@ class Parts(RestyleParts):
     def limits_hash(self) -> str:
         return f"limit-{self.knobs.limit}"
 
-    def pose(self, product: Product) -> str:
+    def detail(self, product: Product) -> str:
         return ""
 
-    def cut_out(self, photo: Image.Image) -> Any:
+    def cut_out(self, photo: Image.Image, words: str) -> Any:
         rgb = np.asarray(photo)
         alpha = (rgb.min(axis=2) < 250).astype(np.uint8) * 255
         if not alpha.any():

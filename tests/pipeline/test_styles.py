@@ -8,14 +8,17 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from catalog_gen.catalog.model import Product
 from catalog_gen.config import load_settings
 from catalog_gen.errors import BundleError, ConfigError, TemplateError, UsageError
+from catalog_gen.pipeline.restyle_parts import load_parts
 from catalog_gen.pipeline.style_preview import PreviewPhoto, folder_photos, preview_style
 from catalog_gen.pipeline.styler import open_styler
 from catalog_gen.pipeline.styles import check_style, list_styles, new_style, show_style
 from catalog_gen.style.template import load_template
 from quality.studio import studio_photo
 from style.style_fixtures import PLAIN, write_template
+from style.test_matte_kinds import glasses
 
 
 def test_list_tells_own_broken_and_shipped(tmp_path: Path) -> None:
@@ -65,13 +68,25 @@ def test_the_starter_says_every_default_as_it_is(tmp_path: Path) -> None:
     new_style("spring", tmp_path)
     before = load_template(str(tmp_path / "spring"))
     file = tmp_path / "spring" / "template.toml"
-    keys = ("bundle", "features", "keep_colours", "weight", "focus", "x", "pose", "bleed", "distance", "tracking")
+    keys = (
+        "bundle",
+        "features",
+        "keep_colours",
+        "clear_glass",
+        "weight",
+        "focus",
+        "x",
+        "pose",
+        "bleed",
+        "distance",
+        "tracking",
+    )
     lines = []
     section = ""
     for line in file.read_text(encoding="utf-8").splitlines():
         bare = line.removeprefix("# ")
         section = line if line.startswith(("[", "# [")) else section
-        taken = line.startswith("# ") and bare.split(" = ")[0] in (*keys, "min_quality") and not section.startswith("#")
+        taken = line.startswith("# ") and bare.split(" = ")[0] in keys and not section.startswith("#")
         lines.append(bare if taken else line)
     file.write_text("\n".join(lines), encoding="utf-8")
     after = load_template(str(tmp_path / "spring"))
@@ -112,6 +127,36 @@ def test_preview_draws_real_products_and_leaves_out_what_it_cannot(
     assert reds > 5, "the red bag is on the sheet"
     with pytest.raises(UsageError, match="none of the photos"):
         preview_style(styler, [PreviewPhoto("c", folder / "c.jpg")], tmp_path / "sheet.png")
+
+
+@pytest.mark.parametrize(
+    ("keys", "words", "shows"),
+    [
+        ("", "Sunglasses Aviator", False),
+        ("clear_glass = true\n", "Sunglasses Aviator", True),
+        ("clear_glass = true\n", "Perfume Glass bottle", False),
+    ],
+)
+def test_the_scene_shows_through_glasses_where_the_template_says_so(
+    tmp_path: Path, keys: str, words: str, shows: bool
+) -> None:
+    photo, _, pane = glasses(0.45)
+    template = load_template(str(write_template(tmp_path / "brand", keys + PLAIN)))
+    styler = open_styler(load_settings(env={}, use_default_file=False), template)
+    alpha = styler.cut_out(photo, words).alpha[pane == 1]
+    assert alpha.mean() == pytest.approx(0.45 if shows else 1.0, abs=0.01)
+
+
+def test_a_template_that_shows_through_redoes_glasses_alone(tmp_path: Path) -> None:
+    settings = load_settings(env={}, use_default_file=False)
+    folders = (tmp_path / "opaque", tmp_path / "clear")
+    for folder, keys in zip(folders, ("", "clear_glass = true\n"), strict=True):
+        write_template(folder, keys + PLAIN)
+    opaque, clear = (load_parts(settings, str(folder)) for folder in folders)
+    shirt, shades = Product("1", "Blue shirt", "Shirts"), Product("2", "Aviator", "Sunglasses")
+    assert opaque.detail(shirt) == clear.detail(shirt) == "worn"
+    assert (opaque.detail(shades), clear.detail(shades)) == ("float", "float clear")
+    assert [opaque.output_hash(one) for one in opaque.outputs] == [clear.output_hash(one) for one in clear.outputs]
 
 
 def test_a_folder_without_photos(tmp_path: Path) -> None:

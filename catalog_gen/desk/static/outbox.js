@@ -20,7 +20,7 @@ class Outbox extends EventTarget {
     const kept = Object.keys(localStorage).filter((name) => name.startsWith(PREFIX));
     for (const name of kept.sort()) {
       const item = JSON.parse(localStorage.getItem(name));
-      this.#items.set(item.id, { ...item, name });
+      this.#items.set(item.id, { ...item, name, tried: true }); // who knows how far it came
     }
     addEventListener("online", () => this.flush());
     this.#show();
@@ -36,9 +36,13 @@ class Outbox extends EventTarget {
     this.#add({ kind: "decide", id: body.id, body, sku });
   }
 
-  /** Take a decision back: before it was sent where that is still possible, else on the server. True for the first. */
+  /**
+   * Take a decision back: here, where it never left, else on the server. True for the first. One whose answer was lost
+   * may have arrived: it is sent again, which records it once, and taken back after that.
+   */
   undo(decision, sku) {
-    if (this.#items.has(decision) && !this.#sending.has(decision)) {
+    const item = this.#items.get(decision);
+    if (item && !item.tried && !this.#sending.has(decision)) {
       this.#drop(decision);
       this.#show();
       return true;
@@ -81,6 +85,7 @@ class Outbox extends EventTarget {
   }
 
   async #sendSome() {
+    if (!navigator.onLine) throw new TypeError("offline"); // nothing leaves, so all of it can still be taken back here
     const all = [...this.#items.values()];
     const end = all.findIndex((item) => item.kind !== all[0].kind);
     let some = all.slice(0, Math.min(BATCH, end < 0 ? all.length : end));
@@ -90,7 +95,10 @@ class Outbox extends EventTarget {
     try {
       ruled = await this.#post(some);
     } catch (error) {
-      for (const item of some) this.#sending.delete(item.id);
+      for (const item of some) {
+        this.#sending.delete(item.id);
+        item.tried = true;
+      }
       if (!(error instanceof Refused) || ![400, 413, 422].includes(error.status)) throw error;
       if (some.length > 1) {
         this.#failures = -1;
