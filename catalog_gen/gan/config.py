@@ -61,6 +61,7 @@ class LossConfig(_Section):
     perceptual: float = Field(1.0, ge=0)  # squared error of frozen features, cell by cell
     laplacian: float = Field(0.0, ge=0)
     clip: float = Field(0.0, ge=0)  # one minus the cosine of picture and words
+    best_of: int = Field(1, ge=1, le=64)  # pictures drawn for every second photo, of which the nearest is matched to it
 
     @property
     def penalised(self) -> bool:

@@ -23,6 +23,19 @@ def layout(fake: Tensor, real: Tensor, sizes: Sequence[int] = LAYOUT_SIZES) -> T
     return torch.stack(errors).mean()
 
 
+@torch.no_grad()
+def nearest(fakes: Tensor, real: Tensor) -> Tensor:
+    """Return which of a photo's K pictures has the nearest layout, (B,) in [0, K).
+
+    fakes (K, B, 3, S, S), real (B, 3, S, S) in [-1, 1]. The squared error is the one of `layout`, a picture at a time.
+    """
+    errors = torch.zeros(fakes.shape[:2], device=fakes.device)
+    for size in (size for size in LAYOUT_SIZES if size <= real.shape[-1]):
+        small = F.adaptive_avg_pool2d(fakes.flatten(0, 1), size).reshape(*fakes.shape[:3], size, size)
+        errors += (small - F.adaptive_avg_pool2d(real, size)).square().mean(dim=(2, 3, 4))
+    return errors.argmin(dim=0)
+
+
 def perceptual(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
     """Return the mean squared error of frozen features, averaged over stages (perceptual loss, arXiv 1603.08155).
 

@@ -104,9 +104,10 @@ def check_shares(config: GanTrainConfig) -> None:
     """Raise UsageError when a batch cannot be split evenly among processes and parts."""
     _, processes = world()
     parts = processes * config.optimiser.accumulate
-    if config.batch_size % parts:
+    halved = 2 if config.losses.best_of > 1 else 1  # every second photo of a part is matched
+    if config.batch_size % (halved * parts):
         raise UsageError(
             f"a batch of {config.batch_size} cannot be shared by {processes} processes in "
-            f"{config.optimiser.accumulate} parts each",
-            hint=f"Choose a multiple of {parts}.",
+            f"{config.optimiser.accumulate} parts each" + (", halves of which are matched" if halved > 1 else ""),
+            hint=f"Choose a multiple of {halved * parts}.",
         )

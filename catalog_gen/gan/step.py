@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -30,7 +30,8 @@ FIRST_MATCHED = 2  # stages of strides 8 to 32: what a thing is, not where its e
 class Part:
     """What one backward pass sees: photos (b, 3, S, S), their words, other products' words, noise, augmentation.
 
-    `mix` (b,) in [0, 1): where between a photo and a picture WGAN-GP looks.
+    `mix` (b,) in [0, 1): where between a photo and a picture WGAN-GP looks. `matched`: which of the photos their
+    pictures are compared with, all of them or every second one.
     """
 
     photos: Tensor
@@ -39,6 +40,8 @@ class Part:
     z: Tensor
     mix: Tensor
     augmentation: Augmentation
+    more_z: Tensor | None = None  # (best_of - 1, b, z_dim): noise that may take the place of `z`
+    matched: slice = field(default_factory=lambda: slice(None))
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ def train_step(
     number of the step and must stand alike in all processes. penalise: whether gradient penalties are due.
     """
     parts = split_batch(players, photos, text, rng)
+    if players.config.losses.best_of > 1:
+        parts = [match_best(players, part) for part in parts]
     # With one part, pictures and their features are computed once: the discriminator learns from them detached, then
     # the generator learns through them. Several parts are drawn twice, or all their activations would be kept.
     once = len(parts) == 1
@@ -103,6 +108,8 @@ def split_batch(players: Players, photos: Tensor, text: Tensor, rng: torch.Gener
     config, device = players.config, photos.device
     batch = len(text)
     z = torch.randn(batch, config.generator.z_dim, generator=rng)
+    more = config.losses.best_of - 1
+    more_z = torch.randn(more, batch, config.generator.z_dim, generator=rng) if more else None
     mix = torch.rand(batch, generator=rng)
     text = jitter_text(text, config.text_noise, rng)
     wrong = text.roll(1, 0)
@@ -122,9 +129,30 @@ def split_batch(players: Players, photos: Tensor, text: Tensor, rng: torch.Gener
                 z=z[own].to(device),
                 mix=mix[own].to(device),
                 augmentation=augmentation.part(first, first + count),
+                more_z=None if more_z is None else more_z[:, own].to(device),
             )
         )
     return found
+
+
+@torch.no_grad()
+def match_best(players: Players, part: Part) -> Part:
+    """Return the part with every second photo's noise chosen: that whose picture has the photo's layout most nearly.
+
+    A squared error alone wants the mean of all that fits the words; compared with the best of several pictures, it
+    wants each of them to be drawn by some noise (implicit maximum likelihood, arXiv 1809.09087 and 2004.03590). The
+    other half keeps its noise and is compared with nothing, so that no noise is left unlearnt.
+    """
+    assert part.more_z is not None
+    matched = slice(None, None, 2)
+    choices = torch.cat([part.z[None, matched], part.more_z[:, matched]])  # (K, b / 2, z_dim)
+    texts = part.text[matched].expand(len(choices), -1, -1)
+    with players.autocast():
+        drawn = players.average(choices.flatten(0, 1), texts.flatten(0, 1))
+    best = losses.nearest(drawn.reshape(*choices.shape[:2], *drawn.shape[1:]), part.photos[matched])
+    z = part.z.clone()
+    z[matched] = choices[best, torch.arange(len(best), device=best.device)]
+    return replace(part, z=z, more_z=None, matched=matched)
 
 
 def look(players: Players, part: Part) -> View:
@@ -205,13 +233,15 @@ def generator_terms(players: Players, part: Part, view: View) -> dict[str, Tenso
         terms = {"adversarial": adversarial.g_loss(name, judged, real)}
         if others:
             terms["mismatched_g"] = weights.mismatched_g * adversarial.mismatched_g(name, judged, others[0])
+        fake, photos = view.fake[part.matched], part.photos[part.matched]
         if weights.layout:
-            terms["layout"] = weights.layout * losses.layout(view.fake, part.photos)
+            terms["layout"] = weights.layout * losses.layout(fake, photos)
         if weights.perceptual:
-            pair = [players.scales.standardise(f, FIRST_MATCHED) for f in (view.fake_features, view.real_features)]
+            seen = ([f[part.matched] for f in features] for features in (view.fake_features, view.real_features))
+            pair = [players.scales.standardise(features, FIRST_MATCHED) for features in seen]
             terms["perceptual"] = weights.perceptual * losses.perceptual(*pair)
         if weights.laplacian:
-            terms["laplacian"] = weights.laplacian * losses.laplacian(view.fake, part.photos)
+            terms["laplacian"] = weights.laplacian * losses.laplacian(fake, photos)
         if weights.clip and players.clip_image is not None:
             terms["clip"] = weights.clip * losses.clip_alignment(players.clip_image(view.fake), part.text)
     return terms

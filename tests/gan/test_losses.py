@@ -23,6 +23,13 @@ def test_layout_is_blind_to_texture_finer_than_16_px() -> None:
     assert losses.layout(checks, torch.zeros(1, 1, 64, 64)).item() == pytest.approx(0.0, abs=1e-6)
 
 
+def test_the_nearest_of_several_pictures_by_hand() -> None:
+    real = torch.zeros(2, 3, 16, 16)
+    fakes = torch.stack([torch.full_like(real, 0.5), torch.full_like(real, 0.1), torch.full_like(real, -0.2)])
+    fakes[2, 1] = 0.05  # the second photo's third picture is the nearest, the first photo's second one
+    assert losses.nearest(fakes, real).tolist() == [1, 2]
+
+
 def test_perceptual_weighs_stages_alike() -> None:
     fake = [torch.ones(1, 2, 4, 4), torch.full((1, 8, 2, 2), 3.0)]
     assert losses.perceptual(fake, [torch.zeros_like(f) for f in fake]).item() == pytest.approx((1 + 9) / 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,11 +18,11 @@ from catalog_gen.gan.config import (
     OptimiserConfig,
 )
 from catalog_gen.gan.players import Players, build_players
-from catalog_gen.gan.step import train_step
+from catalog_gen.gan.step import match_best, split_batch, train_step
 from tests.gan.conftest import unit_rows
 
 CONV = DiscriminatorConfig(kind="conv", channels=(8, 8, 8))
-PLAIN = LossConfig(layout=0, perceptual=0, mismatched=0)
+PLAIN = LossConfig(layout=0, perceptual=0, mismatched=0, best_of=1)
 
 
 def one_step(config: GanTrainConfig, seed: int = 0, **more: Any) -> tuple[Players, dict[str, Tensor]]:
@@ -38,7 +39,7 @@ def step(players: Players, seed: int = 0, **more: Any) -> dict[str, Tensor]:
 
 
 def with_losses(config: GanTrainConfig, **weights: Any) -> GanTrainConfig:
-    return config.model_copy(update={"losses": LossConfig(**({"layout": 0, "perceptual": 0} | weights))})
+    return config.model_copy(update={"losses": LossConfig(**({"layout": 0, "perceptual": 0, "best_of": 1} | weights))})
 
 
 @pytest.mark.parametrize("kind", ["projected", "conv"])
@@ -156,3 +157,29 @@ def test_rates_follow_the_schedule_and_the_rollbacks(config: GanTrainConfig) -> 
     assert players.d_optimiser.param_groups[0]["lr"] == pytest.approx(1e-3)
     players.lr_factor = 0.5
     assert players.set_rates(100) == pytest.approx(5e-4)
+
+
+def test_every_second_photo_is_matched_by_the_nearest_of_its_pictures(config: GanTrainConfig) -> None:
+    players = build_players(with_losses(config, best_of=3, layout=1), pretrained=False)
+    photos, text = torch.rand(4, 3, 16, 16) * 2 - 1, torch.from_numpy(unit_rows(4))
+    (part,) = split_batch(players, photos, text, torch.Generator().manual_seed(0))
+    assert part.more_z is not None and part.more_z.shape[:2] == (2, 4)
+    wanted = part.more_z[1, 2]  # the third product's third noise, and its own picture as the photo
+    own = players.average(wanted[None], part.text[2:3])
+    part = replace(part, photos=torch.cat([part.photos[:2], own, part.photos[3:]]))
+    matched = match_best(players, part)
+    assert torch.equal(matched.z[2], wanted)
+    assert torch.equal(matched.z[1::2], part.z[1::2]), "the others keep their noise"
+    assert len(matched.photos[matched.matched]) == 2
+
+
+def test_a_photo_that_is_not_matched_pulls_at_nothing(config: GanTrainConfig) -> None:
+    def layout(of_second: float, best_of: int) -> Tensor:
+        players = build_players(with_losses(config, best_of=best_of, layout=1), pretrained=False)
+        photos = torch.zeros(4, 3, 16, 16)
+        photos[1] = of_second
+        text = torch.from_numpy(unit_rows(4))
+        return train_step(players, photos, text, torch.Generator().manual_seed(0))["layout"]
+
+    assert torch.equal(layout(0.0, 2), layout(1.0, 2))
+    assert not torch.equal(layout(0.0, 1), layout(1.0, 1))
