@@ -64,6 +64,11 @@ class LossConfig(_Section):
     best_of: int = Field(1, ge=1, le=64)  # pictures drawn for every second photo, of which the nearest is matched to it
 
     @property
+    def chooses(self) -> bool:
+        """Whether photos are compared with the best of several pictures: where a loss compares at all."""
+        return self.best_of > 1 and bool(self.layout or self.perceptual or self.laplacian)
+
+    @property
     def penalised(self) -> bool:
         """Whether any gradient penalty has a weight."""
         return bool(self.wgan_gp or self.r1 or self.r2 or self.ma_gp)

@@ -137,6 +137,8 @@ def recipe(config: GanTrainConfig) -> str:
     """Return how the config trains, as lines of markdown."""
     shape, weights, optimiser, augment = config.generator, config.losses, config.optimiser, config.augment
     beside = _weighed(weights, ("layout", "perceptual", "laplacian", "clip", "mismatched_g"))
+    if weights.chooses:
+        beside += f"; the comparisons are of every second photo with the nearest of {weights.best_of} pictures"
     penalties = _weighed(weights, ("wgan_gp", "r1", "r2", "ma_gp"))
     shown = _weighed(augment, ("translate", "flip", "rotate", "scale", "cutout", "colour"))
     lines = [

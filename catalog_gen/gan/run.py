@@ -104,7 +104,7 @@ def check_shares(config: GanTrainConfig) -> None:
     """Raise UsageError when a batch cannot be split evenly among processes and parts."""
     _, processes = world()
     parts = processes * config.optimiser.accumulate
-    halved = 2 if config.losses.best_of > 1 else 1  # every second photo of a part is matched
+    halved = 2 if config.losses.chooses else 1  # every second photo of a part is matched
     if config.batch_size % (halved * parts):
         raise UsageError(
             f"a batch of {config.batch_size} cannot be shared by {processes} processes in "

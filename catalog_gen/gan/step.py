@@ -65,7 +65,7 @@ def train_step(
     number of the step and must stand alike in all processes. penalise: whether gradient penalties are due.
     """
     parts = split_batch(players, photos, text, rng)
-    if players.config.losses.best_of > 1:
+    if players.config.losses.chooses:
         parts = [match_best(players, part) for part in parts]
     # With one part, pictures and their features are computed once: the discriminator learns from them detached, then
     # the generator learns through them. Several parts are drawn twice, or all their activations would be kept.
@@ -108,8 +108,8 @@ def split_batch(players: Players, photos: Tensor, text: Tensor, rng: torch.Gener
     config, device = players.config, photos.device
     batch = len(text)
     z = torch.randn(batch, config.generator.z_dim, generator=rng)
-    more = config.losses.best_of - 1
-    more_z = torch.randn(more, batch, config.generator.z_dim, generator=rng) if more else None
+    shape = (config.losses.best_of - 1, batch, config.generator.z_dim)
+    more_z = torch.randn(shape, generator=rng) if config.losses.chooses else None
     mix = torch.rand(batch, generator=rng)
     text = jitter_text(text, config.text_noise, rng)
     wrong = text.roll(1, 0)

@@ -30,6 +30,13 @@ def test_the_nearest_of_several_pictures_by_hand() -> None:
     assert losses.nearest(fakes, real).tolist() == [1, 2]
 
 
+def test_the_nearest_is_blind_to_what_layout_is_blind_to() -> None:
+    checks = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(16, 16).expand(1, 3, 32, 32)
+    left_darker = torch.full((1, 3, 32, 32), 0.3)
+    left_darker[..., :16] = -0.3  # seen at 4, 8 and 16 px, though it is the nearer one pixel by pixel
+    assert losses.nearest(torch.stack([left_darker, checks]), torch.zeros(1, 3, 32, 32)).tolist() == [1]
+
+
 def test_perceptual_weighs_stages_alike() -> None:
     fake = [torch.ones(1, 2, 4, 4), torch.full((1, 8, 2, 2), 3.0)]
     assert losses.perceptual(fake, [torch.zeros_like(f) for f in fake]).item() == pytest.approx((1 + 9) / 2)

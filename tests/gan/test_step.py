@@ -22,7 +22,7 @@ from catalog_gen.gan.step import match_best, split_batch, train_step
 from tests.gan.conftest import unit_rows
 
 CONV = DiscriminatorConfig(kind="conv", channels=(8, 8, 8))
-PLAIN = LossConfig(layout=0, perceptual=0, mismatched=0, best_of=1)
+PLAIN = LossConfig(layout=0, perceptual=0, mismatched=0)
 
 
 def one_step(config: GanTrainConfig, seed: int = 0, **more: Any) -> tuple[Players, dict[str, Tensor]]:
@@ -39,7 +39,7 @@ def step(players: Players, seed: int = 0, **more: Any) -> dict[str, Tensor]:
 
 
 def with_losses(config: GanTrainConfig, **weights: Any) -> GanTrainConfig:
-    return config.model_copy(update={"losses": LossConfig(**({"layout": 0, "perceptual": 0, "best_of": 1} | weights))})
+    return config.model_copy(update={"losses": LossConfig(**({"layout": 0, "perceptual": 0} | weights))})
 
 
 @pytest.mark.parametrize("kind", ["projected", "conv"])
@@ -171,6 +171,26 @@ def test_every_second_photo_is_matched_by_the_nearest_of_its_pictures(config: Ga
     assert torch.equal(matched.z[2], wanted)
     assert torch.equal(matched.z[1::2], part.z[1::2]), "the others keep their noise"
     assert len(matched.photos[matched.matched]) == 2
+
+
+def test_parts_choose_the_noise_that_the_whole_batch_chooses(config: GanTrainConfig) -> None:
+    def chosen(accumulate: int) -> Tensor:
+        parts = OptimiserConfig(accumulate=accumulate)
+        players = build_players(
+            with_losses(config, best_of=4, layout=1).model_copy(update={"optimiser": parts}), pretrained=False
+        )
+        photos = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1
+        found = split_batch(players, photos, torch.from_numpy(unit_rows(8)), torch.Generator().manual_seed(0))
+        assert len(found) == accumulate
+        return torch.cat([match_best(players, part).z for part in found])
+
+    assert torch.equal(chosen(1), chosen(4))
+
+
+def test_without_a_loss_that_compares_nothing_is_chosen(config: GanTrainConfig) -> None:
+    _, plain = one_step(with_losses(config))
+    _, choosing = one_step(with_losses(config, best_of=4))
+    assert plain == choosing
 
 
 def test_a_photo_that_is_not_matched_pulls_at_nothing(config: GanTrainConfig) -> None:

@@ -106,6 +106,14 @@ def test_a_batch_that_cannot_be_shared_is_refused(config: GanTrainConfig) -> Non
         check_shares(config.model_copy(update={"optimiser": OptimiserConfig(accumulate=3)}))
 
 
+def test_a_part_of_which_no_half_can_be_matched_is_refused(config: GanTrainConfig) -> None:
+    parts = config.model_copy(update={"optimiser": OptimiserConfig(accumulate=4)})
+    check_shares(parts)
+    with pytest.raises(UsageError, match="4 parts each, halves of which are matched") as caught:
+        check_shares(parts.model_copy(update={"losses": LossConfig(best_of=4)}))
+    assert caught.value.hint == "Choose a multiple of 8."
+
+
 def _drop(rank: int, port: int, rows: list[TrainRow], folder: Path, config: GanTrainConfig) -> None:
     """Train twice, and write down which channels each dropout took out."""
     torch.set_num_threads(1)
