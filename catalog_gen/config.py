@@ -112,9 +112,13 @@ class GanConfig(Section):
 
 
 class GateConfig(Section):
-    """What sends a picture to review. `min_similarity` unset means the CLIP bundle's calibrated threshold."""
+    """What sends a picture to review. `min_similarity` unset means the CLIP bundle's calibrated threshold.
+
+    `min_photos`: of a category, that the generator must have seen for its pictures to pass unseen; 0: none.
+    """
 
     min_similarity: Annotated[float, Field(ge=-1, le=1)] | None = None
+    min_photos: Annotated[int, Field(ge=0)] = 20
     duplicates: bool = True
 
 

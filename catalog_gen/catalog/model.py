@@ -13,7 +13,9 @@ Where: TypeAlias = tuple[tuple[str, str], ...]
 OutcomeName: TypeAlias = Literal["generated", "restyled", "needs_review", "failed", "skipped"]
 AssetState: TypeAlias = Literal["draft", "needs_review", "approved", "rejected", "published", "failed"]
 RunState: TypeAlias = Literal["running", "finished", "partial", "failed", "died"]
-ReasonKind: TypeAlias = Literal["", "similarity", "fault", "duplicate", "cut-out", "source", "person", "other"]
+ReasonKind: TypeAlias = Literal[
+    "", "similarity", "fault", "duplicate", "few-photos", "cut-out", "source", "person", "other"
+]
 """What kind of reason a picture's `reason` is; of several, the first."""
 
 ASSET_STATES: tuple[AssetState, ...] = ("draft", "needs_review", "approved", "rejected", "published", "failed")

@@ -28,6 +28,7 @@ REASON_KINDS = {
     "similarity": "does not match its words",
     "fault": "broken picture",
     "duplicate": "like another picture",
+    "few-photos": "a kind the generator hardly knows",
     "cut-out": "cut-out in doubt",
     "source": "its source was rejected",
     "person": "a person's reason",

@@ -15,6 +15,7 @@ import torch
 from pydantic import BaseModel
 
 from catalog_gen.bundles import Bundle, save_bundle
+from catalog_gen.gan.categories import KEY as CATEGORIES
 from catalog_gen.gan.config import GanTrainConfig
 from catalog_gen.gan.generator import Generator
 from catalog_gen.gan.norms import ModulatedNorm
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 NORM_BATCHES = 16
 NORM_BATCH = 64
+FEW = 20  # photos of a category below which a card counts it as rare
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Provenance:
     photos: int = 0
     held_out: int = 0  # products that training never saw
     rule: HeldOut | None = None  # which they are, by their skus
+    categories: Mapping[str, int] = field(default_factory=dict)  # photos by category; empty: the rows have none
     notes: list[str] = field(default_factory=list)  # what was tried, how it was evaluated: one line of markdown each
 
 
@@ -47,6 +50,7 @@ def export_bundle(
     config = run.config
     generator = settle_norms(copy.deepcopy(average), run.texts, config.seed)
     rule = {} if provenance.rule is None else {"held_out_rule": asdict(provenance.rule)}
+    categories = {CATEGORIES: dict(provenance.categories)} if provenance.categories else {}
     return save_bundle(
         out,
         kind="gan",
@@ -59,6 +63,7 @@ def export_bundle(
             "images_seen": run.images_seen,
             "measured": {name: round(value, 6) for name, value in measured.items()},
             **rule,
+            **categories,
         },
         weights=generator.state_dict(),
         card=card(run, provenance, measured),
@@ -107,7 +112,7 @@ A text-conditioned GAN: the CLIP embedding of a product's words and a seed in, a
 
 ## Data
 {provenance.data}; {provenance.photos or "all its"} photos were used, {_FITS[config.fit]}.
-Held-out products were never shown.
+Held-out products were never shown.{_kinds(provenance.categories)}
 
 ## Recipe
 {recipe(config)}
@@ -123,6 +128,13 @@ hands and rare kinds of product come out wrong. What it draws is what its photos
 ## Make your own
 `catalog-gen train gan` trains one on the shop's own photos.
 """
+
+
+def _kinds(categories: Mapping[str, int]) -> str:
+    if not categories:
+        return ""
+    few = sum(count < FEW for count in categories.values())
+    return f" They are of {len(categories)} categories, {few} of them with fewer than {FEW} photos: see `bundle.json`."
 
 
 _FITS = {"letterbox": "letterboxed on white", "crop": "cropped to their middle square"}

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from catalog_gen.bundles import Bundle, load_bundle, load_into, read_weights
 from catalog_gen.cpu import has_fast_bf16
 from catalog_gen.errors import BundleError, CatalogGenError, UsageError
+from catalog_gen.gan.categories import LearntCategories, stated_categories
 from catalog_gen.gan.config import GeneratorConfig
 from catalog_gen.gan.generator import Generator
 from catalog_gen.gan.latents import latents
@@ -48,6 +49,7 @@ class Drawer:
     device: torch.device
     precision: str
     chunk: int
+    categories: LearntCategories | None = None  # what its training saw; None: the bundle does not say
 
     @property
     def settings(self) -> dict[str, str | int]:
@@ -151,6 +153,7 @@ def load_drawer(
         device=target,
         precision=precision,
         chunk=chunk or (CUDA_CHUNK if target.type == "cuda" else CPU_CHUNK),
+        categories=stated_categories(bundle),
     )
     if chunk is None and target.type == "cuda":
         _probe(drawer)

@@ -33,6 +33,9 @@ def keep_best(models: Models, rows: Sequence[Work]) -> None:
     for work, scores in zip(rows, _similarities(models, rows), strict=True):
         _keep_best(work, scores)
         work.state, work.reason, work.reason_kind = gate.judge(work.similarity, work.fault, models.threshold)
+        if why := models.unlearnt(work.claimed.product.category):
+            work.unlearnt = True
+            work.doubted(why, "few-photos")
 
 
 def _similarities(models: Models, rows: Sequence[Work]) -> np.ndarray[Any, np.dtype[np.float32]]:

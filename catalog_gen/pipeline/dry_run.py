@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass
 
@@ -35,6 +36,8 @@ class Estimate:
     ladder_seconds: float  # more, at most
     bytes: float
     examples: tuple[tuple[str, str], ...]
+    unlearnt: int = 0  # of the planned rows, those of a category that the generator has hardly seen
+    min_photos: int = 0
 
     def describe(self) -> str:
         counts = ", ".join(f"{count} {name}" for name, count in self.plan.counts.items() if count)
@@ -46,6 +49,11 @@ class Estimate:
             lines.append(
                 f"  and at most {self.ladder_seconds / 60:.1f} minutes more for the ladder: {self.ladder_candidates} "
                 "candidates more for a row that CLIP is never satisfied with, none for the others"
+            )
+        if self.unlearnt:
+            lines.append(
+                f"  {self.unlearnt} of them go to review for their kind: "
+                f"the generator saw fewer than {self.min_photos} photos of it"
             )
         lines += [f"  {sku}: {prompt}" for sku, prompt in self.examples]
         return "\n".join(lines)
@@ -61,6 +69,7 @@ def estimate(settings: Settings, database: Database, request: FillRequest) -> Es
     open_storage(settings.storage.url, settings.storage.options).probe()
     models = load_models(settings)
     examples: list[tuple[str, str]] = []
+    unlearnt: set[str] = set()
     wishes = pending_wishes(database)
 
     def as_planned(product: Product) -> str:
@@ -68,6 +77,8 @@ def estimate(settings: Settings, database: Database, request: FillRequest) -> Es
         words = drawn_words(product, settings.prompt, wish)
         if len(examples) < 3:
             examples.append((product.sku, words))
+        if models.unlearnt(product.category):
+            unlearnt.add(product.sku)
         return input_hash(words, models.clip.hash, models.drawer.hash, wish)
 
     plan_request = PlanRequest(
@@ -78,6 +89,7 @@ def estimate(settings: Settings, database: Database, request: FillRequest) -> Es
         skus=request.skus,
         limit=request.limit,
         max_attempts=settings.job.max_attempts,
+        show=sys.maxsize,  # every planned row, to count those of hardly known kinds
     )
     plan = claims.plan(database, source, plan_request, dry_run=True)
     seconds, size = _measure(settings, models)
@@ -90,6 +102,8 @@ def estimate(settings: Settings, database: Database, request: FillRequest) -> Es
         ladder_seconds=plan.planned * more * seconds,
         bytes=plan.planned * size,
         examples=tuple(examples),
+        unlearnt=len(unlearnt.intersection(plan.shown)),
+        min_photos=settings.gate.min_photos,
     )
 
 

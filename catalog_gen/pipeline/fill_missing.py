@@ -6,6 +6,7 @@ ledger, claims, counting) is `job.py`; retries, threads and signals live beside 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -31,7 +32,10 @@ from catalog_gen.pipeline.summary import RunSummary
 from catalog_gen.pipeline.work import Work, input_hash, text_hash
 from catalog_gen.storage import Storage, open_storage
 
+log = logging.getLogger(__name__)
+
 JOB = "fill-missing"
+UNCOUNTED = "the generator %s does not say which categories it has seen: no picture goes to review for its kind"
 MIN_PAGE_ROWS = 64  # fewer would spend a transaction on too little work
 
 
@@ -70,6 +74,8 @@ def fill_missing(
         storage.probe()
         hold_job_lock(held, database, JOB, allow_parallel=request.allow_parallel)
         models = load_models(settings)
+        if settings.gate.min_photos and models.drawer.categories is None:
+            log.info(UNCOUNTED, models.drawer.name)
         run_id = enter_ledger(held, database, JOB, settings, _request_json(request), models.ledger())
         context = JobContext(run_id, JOB, settings, database, source, retry, stop, request.deadline, style, on_end)
         return FillRun(context, request, storage, models).execute()

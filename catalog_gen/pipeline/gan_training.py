@@ -18,6 +18,7 @@ from catalog_gen.clip.model import ClipModel, load_clip
 from catalog_gen.clip.trainer import CHECKPOINT as CLIP_CHECKPOINT
 from catalog_gen.config import Settings
 from catalog_gen.errors import EXIT_OK, EXIT_PARTIAL, BundleError, UsageError
+from catalog_gen.gan.categories import count_categories, with_earlier
 from catalog_gen.gan.config import GanTrainConfig, GeneratorConfig
 from catalog_gen.gan.distributed import in_turn, processes, world
 from catalog_gen.gan.export import Provenance
@@ -209,6 +210,7 @@ def _lessons(
         photos=len(found.train),
         held_out=len(found.held_out),
         rule=found.rule,
+        categories=with_earlier(count_categories(row.category for row in found.train), start),
         notes=_notes(start, request.grow),
     )
     return Lessons(found.train, embeddings, provenance, context)

@@ -10,6 +10,7 @@ from catalog_gen.clip.model import ClipModel, load_clip
 from catalog_gen.config import Settings
 from catalog_gen.errors import ConfigError
 from catalog_gen.gan.sampling import Drawer, load_drawer
+from catalog_gen.quality import gate
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,15 @@ class Models:
     drawer: Drawer
     threshold: float
     streams: int = 1  # batches that the models work on at once
+    min_photos: int = 0  # of a category, that the generator must have seen
+
+    def unlearnt(self, category: str) -> str:
+        """Return why a picture of this category is for review whatever it looks like, "" when nothing speaks for that.
+
+        A generator whose bundle states no categories is not asked.
+        """
+        seen = self.drawer.categories
+        return "" if seen is None else gate.few_photos_reason(category, seen.of(category), self.min_photos)
 
     def ledger(self) -> dict[str, Any]:
         """Return what the run's ledger row says of the models."""
@@ -52,7 +62,7 @@ def load_models(settings: Settings) -> Models:
         raise ConfigError(
             f"the CLIP model {clip.name} brings no calibrated threshold", where="gate.min_similarity", hint="Set one."
         )
-    return Models(clip, drawer, threshold, streams)
+    return Models(clip, drawer, threshold, streams, settings.gate.min_photos)
 
 
 def one_thread_a_batch() -> int:

@@ -125,10 +125,8 @@ class FillStages(JobStages):
         others = self.retry("looking for near-duplicates", lambda: assets.near_duplicates(self.database, keys))
         for work, other in zip(drawn, others, strict=True):
             if other is not None:
-                duplicate = gate.duplicate_reason(other)
-                work.state, work.duplicate = "needs_review", True
-                work.reason = f"{work.reason}; {duplicate}" if work.reason else duplicate
-                work.reason_kind = work.reason_kind or "duplicate"
+                work.duplicate = True
+                work.doubted(gate.duplicate_reason(other), "duplicate")
 
     def _outcome(self, work: Work) -> Outcome:
         if work.outcome:
@@ -168,7 +166,13 @@ class FillStages(JobStages):
             state=work.state,
             reason=work.reason,
             category=work.claimed.product.category,
-            doubt=doubt.of_drawn(work.similarity, work.fault, self.models.threshold, duplicate=work.duplicate),
+            doubt=doubt.of_drawn(
+                work.similarity,
+                work.fault,
+                self.models.threshold,
+                duplicate=work.duplicate,
+                unlearnt=work.unlearnt,
+            ),
             reason_kind=work.reason_kind,
         )
 

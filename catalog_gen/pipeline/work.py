@@ -30,6 +30,12 @@ class Row:
     def sku(self) -> str:
         return self.claimed.product.sku
 
+    def doubted(self, reason: str, kind: ReasonKind) -> None:
+        """A person must look at the picture, for this reason as well; the first reason's kind stays."""
+        self.state = "needs_review"
+        self.reason = f"{self.reason}; {reason}" if self.reason else reason
+        self.reason_kind = self.reason_kind or kind
+
     def fail(self, reason: str, *, retry: bool = True) -> None:
         """Give the row up with its reason; `retry=False` when another night cannot go better."""
         self.outcome, self.reason, self.retry = "failed", reason, retry
@@ -63,6 +69,7 @@ class Work(Row):
     similarity: float = 0.0
     fault: str = ""
     duplicate: bool = False
+    unlearnt: bool = False  # of a category that the generator has hardly seen
     phash: str = ""
     colours: str = ""
     data: bytes = b""

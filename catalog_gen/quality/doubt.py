@@ -11,19 +11,22 @@ Cutout = Literal["sure", "unplain", "doubted"]
 _CUTOUTS: dict[Cutout, int] = {"sure": 0, "unplain": 1, "doubted": 2}
 
 
-def of_drawn(similarity: float, fault: str, threshold: float, *, duplicate: bool = False) -> float:
+def of_drawn(
+    similarity: float, fault: str, threshold: float, *, duplicate: bool = False, unlearnt: bool = False
+) -> float:
     """Return the doubt of a generated picture.
 
     By CLIP's similarity: 0 at 1, one half at the threshold, 1 at -1, and straight lines between:
     (1 - s) / (2 (1 - t)) from the threshold up, 1/2 + (t - s) / (2 (t + 1)) below it. A near-duplicate is half the way
-    from there to 1. A fault, or a similarity that is not a number, is 1.
+    from there to 1, and so is one of a category that the generator has hardly seen; one that is both, half of the rest
+    as well. A fault, or a similarity that is not a number, is 1.
     """
     if fault or not math.isfinite(similarity):
         return 1.0
     s, t = (min(max(value, -1.0), 1.0) for value in (similarity, threshold))
     above = (1 - s) / (1 - t) / 2 if t < 1 else 0.0
     doubt = above if s >= t else 0.5 + (t - s) / (t + 1) / 2
-    return _half_way_to_1(doubt, 1 if duplicate else 0)
+    return _half_way_to_1(doubt, duplicate + unlearnt)
 
 
 def of_restyled(nearness: float, cutout: Cutout) -> float:

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 DRAFT: Final = "draft"
 NEEDS_REVIEW: Final = "needs_review"
 Verdict = Literal["draft", "needs_review"]
-Kind = Literal["", "similarity", "fault", "duplicate"]
+Kind = Literal["", "similarity", "fault", "duplicate", "few-photos"]
 
 FLAT_DEVIATION = 2.0  # of 255: the standard deviation of every channel; the least of the real photos has 4.2
 WHITE_FROM = 250.0  # of 255: a pixel whose channels all reach this shows background
 MIN_SHOWN = 0.005  # share of pixels that show something else: 20 of 64 x 64; the least of the real photos has 0.016
 MIN_CORRELATION = 0.25  # of neighbouring pixels: the least of 10,882 real photos has 0.40, noise about 0
 MAX_CLIPPED = 0.35  # share of pixels with one channel at the top and another at the bottom; the most is 0.010
+MAX_NAME = 60  # characters of a category in a reason
 _CHUNK = 256  # pictures at once: bounds the float32 copies to some megabytes
 
 Pictures = NDArray[np.uint8] | NDArray[np.floating]
@@ -70,6 +71,20 @@ def judge(similarity: float, fault: str, threshold: float) -> Judgement:
 def duplicate_reason(other_sku: str) -> str:
     """Return the reason that a near-duplicate of another product's picture is recorded with."""
     return f"near-duplicate of {other_sku}"
+
+
+def few_photos_reason(category: str, photos: int, needed: int) -> str:
+    """Return the reason for a person to look at a picture of a category that the generator saw too few photos of.
+
+    "" when there were enough, or when the row has no category. In quotes, a name is a particular of its row and not
+    part of what rows have in common; ";" would part two reasons.
+    """
+    name = " ".join(category.split()).replace('"', "'").replace(";", ",")
+    if not name or photos >= needed:
+        return ""
+    shown = name if len(name) <= MAX_NAME else name[: MAX_NAME - 1] + "…"
+    seen = f"{photos} photo{'' if photos == 1 else 's'}" if photos else "no photo"
+    return f'of its kind, "{shown}", the generator saw {seen}, and {needed} are needed'
 
 
 def _chunk_faults(pictures: Pictures) -> list[str]:

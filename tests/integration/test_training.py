@@ -109,6 +109,9 @@ def test_a_bundle_is_fine_tuned_for_one_category(
     assert after.config["held_out"] == len(held) and after.config["training"]["seed"] == 5
     assert f"Started from the bundle first@{before.hash[:12]}" in card
     assert f"; {len(shoes) - len(held)} photos were used" in card
+    shirts = [f"p{number}" for number in range(1, ROWS, 2) if f"p{number}" not in ranked[:14]]
+    counts = {"Shirts": len(shirts), "Shoes": len(shoes) - len(held)}
+    assert before.config["categories"] == after.config["categories"] == counts, "what the bundle before had seen counts"
     report = json.loads((tmp_path / "work-shoes" / "data.json").read_text("utf-8"))
     assert report["held_out"] == len(held) and report["held_out_missing"] == max(0, 7 - len(held))
     capsys.readouterr()

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from catalog_gen.catalog.model import Claimed, Product
 from catalog_gen.config import GanConfig
+from catalog_gen.gan.categories import LearntCategories
 from catalog_gen.pipeline.candidates import draw_candidates, keep_best
 from catalog_gen.pipeline.ladder import Ladder, Rung, rungs
 from catalog_gen.pipeline.models import Models
@@ -35,6 +36,7 @@ class ScriptedModels:
     script: list[list[float]]
     chunk: int = 32
     hash: str = "g"
+    categories: LearntCategories | None = None
     embed_dim: int = 2
     on_draw: Callable[[], None] = lambda: None
     calls: list[tuple[int, float]] = field(default_factory=list)

@@ -27,6 +27,9 @@ LIMITS = Limits(delta_e=4.0, delta_e_p95=8.0, ssim=0.9, clip=0.8)
 def test_doubt_of_a_similarity(similarity: float, threshold: float, expected: float) -> None:
     assert of_drawn(similarity, "", threshold) == pytest.approx(expected)
     assert of_drawn(similarity, "", threshold, duplicate=True) == pytest.approx((1 + expected) / 2)
+    assert of_drawn(similarity, "", threshold, unlearnt=True) == pytest.approx((1 + expected) / 2)
+    both = of_drawn(similarity, "", threshold, duplicate=True, unlearnt=True)
+    assert both == pytest.approx((3 + expected) / 4)
 
 
 def test_a_fault_is_the_most_doubtful() -> None:

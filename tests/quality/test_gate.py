@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from catalog_gen.quality.gate import duplicate_reason, find_faults, judge
+from catalog_gen.quality.gate import duplicate_reason, few_photos_reason, find_faults, judge
 from tests.quality.studio import SHAPES, studio_photo, studio_set
 
 SIZE = (64, 64, 3)
@@ -118,3 +118,24 @@ def test_the_verdict(similarity: float, found: str, expected: tuple[str, str, st
 
 def test_a_duplicate_names_the_other_product() -> None:
     assert duplicate_reason("SHOE-1") == "near-duplicate of SHOE-1"
+
+
+@pytest.mark.parametrize(
+    ("category", "photos", "expected"),
+    [
+        ("Cufflinks", 7, 'of its kind, "Cufflinks", the generator saw 7 photos, and 20 are needed'),
+        ("Cufflinks", 1, 'of its kind, "Cufflinks", the generator saw 1 photo, and 20 are needed'),
+        ("Cufflinks", 0, 'of its kind, "Cufflinks", the generator saw no photo, and 20 are needed'),
+        ("Cufflinks", 19, 'of its kind, "Cufflinks", the generator saw 19 photos, and 20 are needed'),
+        ("Cufflinks", 20, ""),
+        (" ", 0, ""),  # a row without a category is not asked
+        ("Men's  6\" ; big", 0, "of its kind, \"Men's 6' , big\", the generator saw no photo, and 20 are needed"),
+    ],
+)
+def test_a_kind_that_was_hardly_seen_is_for_review(category: str, photos: int, expected: str) -> None:
+    assert few_photos_reason(category, photos, 20) == expected
+    assert few_photos_reason(category, photos, 0) == "", "the check is off"
+
+
+def test_a_long_category_is_cut_in_its_reason() -> None:
+    assert f'"{"x" * 59}…", the generator' in few_photos_reason("x" * 61, 0, 20)

@@ -42,6 +42,7 @@ SVG = "{http://www.w3.org/2000/svg}"
         ("told apart along 14% of its outline", ["told apart along …% of its outline"]),
         ("storing: the disk is full after 3 tries", ["storing: the disk is full after … tries"]),
         ("encoding: ValueError: 'x' is no name", ["encoding: ValueError: … is no name"]),
+        ('of its kind, "Men\'s 6", the generator saw 7 photos', ["of its kind, …, the generator saw … photos"]),
         ("noise: no shapes; noise: no shapes", ["noise: no shapes"]),
     ],
 )  # fmt: skip
