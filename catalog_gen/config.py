@@ -111,6 +111,16 @@ class GanConfig(Section):
         return self
 
 
+class UpscaleConfig(Section):
+    """The upscaler's bundle, by name or folder, and how it is run; without a `model` pictures stay as drawn."""
+
+    model: str = ""
+    size: Annotated[int, Field(ge=64, le=4_096)] = 512  # px: the delivered picture's side
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    batch: Annotated[int, Field(ge=0, le=1_024)] = 0  # pictures enlarged at once; 0: as is fast on the device
+
+
 class GateConfig(Section):
     """What sends a picture to review. `min_similarity` unset means the CLIP bundle's calibrated threshold.
 
@@ -187,6 +197,7 @@ class Settings(Section):
     prompt: PromptConfig = PromptConfig()
     clip: ClipConfig = ClipConfig()
     gan: GanConfig = GanConfig()
+    upscale: UpscaleConfig = UpscaleConfig()
     gate: GateConfig = GateConfig()
     restyle: RestyleConfig = RestyleConfig()
     review: ReviewConfig = ReviewConfig()

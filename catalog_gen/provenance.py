@@ -45,6 +45,7 @@ _FIELDS = {
     f"{{{_OWN}}}Candidates": "candidates",
     f"{{{_OWN}}}Candidate": "candidate",
     f"{{{_OWN}}}Truncation": "truncation",
+    f"{{{_OWN}}}Upscaler": "upscaler",
     f"{{{_OWN}}}Template": "template",
     f"{{{_OWN}}}StyleEngine": "engine",
     f"{{{_OWN}}}SourceSHA256": "source_sha256",
@@ -59,6 +60,7 @@ class Provenance:
 
     attempt: how many pictures of this product came before. candidate: which one of `candidates` was kept, from 0.
     truncation: how freely it was drawn, in [0, 1]; 1, which is left unsaid, is the generator as trained.
+    upscaler: name and hash of what made it larger than it was drawn; empty: nothing did.
     template, engine: name and hash of the brand's template and of the style engine that a picture was restyled with.
     source_...: what it was restyled from: the file's SHA-256, and the asset's id or the photo's name. A picture made
     from a photo has no `gan`, and then says nothing of prompt, generator and seed.
@@ -75,6 +77,7 @@ class Provenance:
     truncation: float = 1.0
     software: str = SOFTWARE
     source_type: SourceType = "trainedAlgorithmicMedia"
+    upscaler: str = ""
     template: str = ""
     engine: str = ""
     source_sha256: str = ""
@@ -168,6 +171,7 @@ def _drawing(p: Provenance) -> list[str]:
         _element("catalogGen:Candidates", str(p.candidates)),
         _element("catalogGen:Candidate", str(p.candidate)),
         *([] if p.truncation == 1 else [_element("catalogGen:Truncation", str(p.truncation))]),
+        *([_element("catalogGen:Upscaler", p.upscaler)] if p.upscaler else []),
     ]
 
 

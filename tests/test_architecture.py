@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "catalog_gen"
 PARTS = {"catalog", "clip", "gan", "quality", "storage", "object_store", "encode", "provenance", "report", "style"}
-PARTS |= {"notify", "export", "desk"}
+PARTS |= {"notify", "export", "desk", "upscale"}
 GROUND = {"config", "cpu", "errors", "photos", "photo_cache", "bundles", "training", "training_data"}
 GROUND |= {"__init__", "demo", "weights", "config_notify", "config_export", "config_serve"}
 ALLOWED_BETWEEN_PARTS = {
@@ -19,6 +19,8 @@ ALLOWED_BETWEEN_PARTS = {
     ("quality", "clip"),
     ("style", "clip"),
     ("style", "encode"),
+    ("upscale", "clip"),
+    ("upscale", "gan"),
     ("storage", "object_store"),
     ("object_store", "storage"),
 }

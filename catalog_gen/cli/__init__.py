@@ -74,6 +74,7 @@ train_app.command("clip")(training.train_clip)
 train_app.command("gan")(training.train_gan)
 train_app.command("style")(training.train_style)
 train_app.command("matte")(training.train_matte)
+train_app.command("upscale")(training.train_upscale)
 train_app.command("pix2pix")(training.train_pix2pix)
 train_app.command("cyclegan")(training.train_cyclegan)
 

@@ -1,4 +1,4 @@
-"""The models on one's own photos: `train clip`, `train gan`."""
+"""The models on one's own photos: `train clip`, `train gan` and the others."""
 
 from __future__ import annotations
 
@@ -221,6 +221,39 @@ def train_matte(
     request = MatteRequest(out, work_dir, where_of(where), photos, held_out, given)
     with training_source(settings, data, work_dir, progress) as source:
         text, exit_code = train_matte_on_rows(source.settings, source.database, request)
+    typer.echo(text)
+    raise typer.Exit(exit_code)
+
+
+def train_upscale(
+    out: Annotated[Path, typer.Option(help="Folder of the bundle to write.")],
+    work_dir: Annotated[Path, typer.Option(help="Checkpoints and caches; an interrupted training resumes here.")],
+    data: DataFlag = None,
+    map_: MapFlag = None,
+    where: WhereFlag = None,
+    images: Annotated[int | None, typer.Option(min=1, help="Stop after this many crops.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Stop after this long.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Crops a step.")] = None,
+    held_out: Annotated[int, typer.Option(min=1, help="Products left out, to measure on.")] = 1000,
+    seed: Annotated[int | None, typer.Option(help="Of every random number, and of the split.")] = None,
+    set_: SetFlag = None,
+    config: ConfigFlag = None,
+    database: DatabaseFlag = None,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Train the network that makes the job's pictures large, on photos and small pictures of them."""
+    from catalog_gen.pipeline.training_source import training_source
+    from catalog_gen.pipeline.upscale_training import UpscaleRequest, train_upscaler_on_rows
+    from catalog_gen.training.settings import merge
+    from catalog_gen.upscale.config import FLAGS, UpscaleTrainConfig
+
+    progress = start_log(False, verbose)
+    settings = read_settings(config, {"database.url": database, **columns_of_data(data, map_)})
+    flags = {"images": images, "minutes": minutes, "batch": batch, "seed": seed}
+    given = merge(flags, set_ or [], UpscaleTrainConfig, FLAGS)
+    request = UpscaleRequest(out, work_dir, where_of(where), held_out, given)
+    with training_source(settings, data, work_dir, progress) as source:
+        text, exit_code = train_upscaler_on_rows(source.settings, source.database, request)
     typer.echo(text)
     raise typer.Exit(exit_code)
 

@@ -79,7 +79,7 @@ def estimate(settings: Settings, database: Database, request: FillRequest) -> Es
             examples.append((product.sku, words))
         if models.unlearnt(product.category):
             unlearnt.add(product.sku)
-        return input_hash(words, models.clip.hash, models.drawer.hash, wish)
+        return input_hash(words, (models.clip.hash, models.drawer.hash), models.upscaled_by, wish)
 
     plan_request = PlanRequest(
         run_id="",
@@ -92,13 +92,13 @@ def estimate(settings: Settings, database: Database, request: FillRequest) -> Es
         show=sys.maxsize,  # every planned row, to count those of hardly known kinds
     )
     plan = claims.plan(database, source, plan_request, dry_run=True)
-    seconds, size = _measure(settings, models)
+    seconds, enlarging, size = _measure(settings, models)
     candidates, more = settings.gan.candidates, sum(rung.candidates for rung in rungs(settings.gan))
     return Estimate(
         plan=plan,
         candidates=candidates,
         ladder_candidates=more,
-        seconds=plan.planned * candidates * seconds,
+        seconds=plan.planned * (candidates * seconds + enlarging),
         ladder_seconds=plan.planned * more * seconds,
         bytes=plan.planned * size,
         examples=tuple(examples),
@@ -107,8 +107,8 @@ def estimate(settings: Settings, database: Database, request: FillRequest) -> Es
     )
 
 
-def _measure(settings: Settings, models: Models) -> tuple[float, float]:
-    """Return (seconds a candidate is drawn and scored in, bytes of an encoded picture)."""
+def _measure(settings: Settings, models: Models) -> tuple[float, float, float]:
+    """Return seconds to draw and score a candidate, seconds to enlarge a picture, bytes of an encoded one."""
     count = models.drawer.chunk
     text = np.repeat(models.clip.embed_texts(["a product"]), count, axis=0)
     truncation = settings.gan.truncation
@@ -118,6 +118,12 @@ def _measure(settings: Settings, models: Models) -> tuple[float, float]:
         pictures = models.drawer.draw(text, np.arange(count), truncation)
         models.clip.embed_images(pictures)
     seconds = (time.perf_counter() - started) / (MEASURED_CHUNKS * count * models.streams)
-    sample = pictures[:8].numpy().transpose(0, 2, 3, 1)
+    sample = np.ascontiguousarray(pictures[:8].numpy().transpose(0, 2, 3, 1))
+    enlarging = 0.0
+    if models.upscaler:
+        models.upscaler.enlarge(sample[:1])
+        started = time.perf_counter()
+        sample = models.upscaler.enlarge(sample)
+        enlarging = (time.perf_counter() - started) / (len(sample) * models.streams)
     sizes = [len(encode_image(rgb, settings.storage.format, settings.storage.quality)) for rgb in sample]
-    return seconds, sum(sizes) / len(sizes)
+    return seconds, enlarging, sum(sizes) / len(sizes)

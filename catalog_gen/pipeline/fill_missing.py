@@ -1,4 +1,4 @@
-"""The nightly job: claim rows without a picture, embed, draw, choose, climb, encode, store, record.
+"""The nightly job: claim rows without a picture, embed, draw, choose, climb, upscale, encode, store, record.
 
 Read `fill_missing` and the stages of `FillRun` from top to bottom: they are the job. What every job shares (lock,
 ledger, claims, counting) is `job.py`; retries, threads and signals live beside it.
@@ -116,7 +116,7 @@ class FillRun(JobRun[Work]):
         """What a row's picture follows from. Raises RowError for a row without words."""
         wish = self.wishes.get(product.sku)
         words = drawn_words(product, self.context.settings.prompt, wish)
-        return input_hash(words, self.models.clip.hash, self.models.drawer.hash, wish)
+        return input_hash(words, (self.models.clip.hash, self.models.drawer.hash), self.models.upscaled_by, wish)
 
     def make_work(self, row: Claimed) -> Work:
         wish = self.wishes.get(row.product.sku)
@@ -141,6 +141,7 @@ class FillRun(JobRun[Work]):
             Stage("draw", stages.draw, threads=self.models.streams),
             Stage("choose", stages.choose, threads=self.models.streams),
             Stage("climb", self.ladder.climb, threads=self.models.streams),
+            *([Stage("upscale", stages.upscale, threads=self.models.streams)] if self.models.upscaler else []),
             Stage("encode", stages.encode, threads=context.settings.job.encode_threads),
             Stage("store", stages.store, threads=context.settings.job.store_threads),
             Stage("record", stages.record),

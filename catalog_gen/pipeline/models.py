@@ -1,4 +1,4 @@
-"""The two models of a run, loaded together and checked against each other."""
+"""The models of a run, loaded together and checked against each other."""
 
 from __future__ import annotations
 
@@ -7,21 +7,34 @@ from dataclasses import dataclass
 from typing import Any
 
 from catalog_gen.clip.model import ClipModel, load_clip
-from catalog_gen.config import Settings
+from catalog_gen.config import Settings, UpscaleConfig
 from catalog_gen.errors import ConfigError
 from catalog_gen.gan.sampling import Drawer, load_drawer
 from catalog_gen.quality import gate
+from catalog_gen.upscale.upscaler import Upscaler, load_upscaler
 
 
 @dataclass(frozen=True)
 class Models:
-    """CLIP, the generator, and the similarity below which a picture is for review."""
+    """CLIP, the generator, the similarity below which a picture is for review, and what makes pictures large."""
 
     clip: ClipModel
     drawer: Drawer
     threshold: float
     streams: int = 1  # batches that the models work on at once
     min_photos: int = 0  # of a category, that the generator must have seen
+    upscaler: Upscaler | None = None
+
+    @property
+    def image_size(self) -> int:
+        """The side of the delivered pictures in px."""
+        drawn = self.drawer.image_size
+        return self.upscaler.delivered(drawn) if self.upscaler else drawn
+
+    @property
+    def upscaled_by(self) -> str:
+        """What a picture follows from beside the words and the generator: another upscaler makes another picture."""
+        return f"{self.upscaler.hash}:{self.image_size}" if self.upscaler else ""
 
     def unlearnt(self, category: str) -> str:
         """Return why a picture of this category is for review whatever it looks like, "" when nothing speaks for that.
@@ -40,6 +53,7 @@ class Models:
                 "hash": self.drawer.hash,
                 **self.drawer.settings,
             },
+            **({"upscale": self.upscaler.record()} if self.upscaler else {}),
             "threshold": self.threshold,
         }
 
@@ -55,6 +69,7 @@ def load_models(settings: Settings) -> Models:
     streams = one_thread_a_batch() if device == "cpu" else 1
     clip = load_clip(settings.clip.model, device, pretrained=settings.clip.pretrained or None)
     drawer = load_drawer(gan.model, clip.hash, device, gan.precision, gan.batch or None)
+    upscaler = _load_upscaler(settings.upscale)
     threshold = settings.gate.min_similarity
     if threshold is None:
         threshold = clip.threshold
@@ -62,7 +77,14 @@ def load_models(settings: Settings) -> Models:
         raise ConfigError(
             f"the CLIP model {clip.name} brings no calibrated threshold", where="gate.min_similarity", hint="Set one."
         )
-    return Models(clip, drawer, threshold, streams, settings.gate.min_photos)
+    return Models(clip, drawer, threshold, streams, settings.gate.min_photos, upscaler)
+
+
+def _load_upscaler(config: UpscaleConfig) -> Upscaler | None:
+    if not config.model:
+        return None
+    device = choose_device(config.device, "upscale.device")
+    return load_upscaler(config.model, config.size, device, config.precision, config.batch or None)
 
 
 def one_thread_a_batch() -> int:

@@ -19,6 +19,7 @@ from catalog_gen.config import Settings
 from catalog_gen.encode import ImageFormat, encode_image
 from catalog_gen.errors import EXIT_OK, EXIT_SOME_FAILED, RowError, Unavailable, UsageError
 from catalog_gen.pipeline.models import Models, load_models
+from catalog_gen.pipeline.stages import upscaler_named
 from catalog_gen.provenance import Provenance, build_xmp
 from catalog_gen.storage import open_storage
 
@@ -53,15 +54,17 @@ def replay(settings: Settings, database: Database, sku: str) -> Replay:
     if asset is None:
         raise UsageError(f"{sku} has no live generated picture", where=database.where)
     models = load_models(_as_recorded(settings, asset))
-    for what, recorded, found in (
-        ("CLIP", asset.clip_hash, models.clip.hash),
-        ("generator", asset.gan_hash, models.drawer.hash),
+    upscaled = asset.settings.get("upscale")
+    for what, key, recorded, found in (
+        ("CLIP", "clip", asset.clip_hash, models.clip.hash),
+        ("generator", "gan", asset.gan_hash, models.drawer.hash),
+        ("upscaler", "upscale", upscaled["hash"] if upscaled else "", models.upscaler.hash if models.upscaler else ""),
     ):
         if recorded != found:
             raise Unavailable(
-                f"the picture was drawn with the {what} {recorded[:12]}, and {found[:12]} is configured",
+                f"the picture was made with the {what} {recorded[:12]}, and {found[:12] or 'none'} is configured",
                 where=sku,
-                hint=f"Name that bundle in {'clip' if what == 'CLIP' else 'gan'}.model.",
+                hint=f"Name that bundle in {key}.model.",
             )
     picture = _draw(asset, models)
     data = encode_image(
@@ -87,6 +90,7 @@ def provenance_of(asset: Asset, models: Models) -> Provenance:
         candidates=asset.candidates,
         candidate=int(asset.settings["candidate"]),
         truncation=_truncation(asset),
+        upscaler=upscaler_named(models),
     )
 
 
@@ -96,14 +100,21 @@ def _as_recorded(settings: Settings, asset: Asset) -> Settings:
         "precision": asset.settings["dtype"],
         "batch": asset.settings["chunk"],
     }
-    return settings.model_copy(update={"gan": settings.gan.model_copy(update=recorded)})
+    update = {"gan": settings.gan.model_copy(update=recorded)}
+    upscaled = asset.settings.get("upscale")
+    enlarging = {"model": ""}  # a row that says nothing of it was delivered as drawn
+    if upscaled:
+        enlarging = {"size": upscaled["size"], "device": upscaled["device"], "precision": upscaled["dtype"]}
+        enlarging["batch"] = upscaled["chunk"]
+    return settings.model_copy(update={**update, "upscale": settings.upscale.model_copy(update=enlarging)})
 
 
 def _draw(asset: Asset, models: Models) -> npt.NDArray[np.uint8]:
     """Return the picture (S, S, 3)."""
     text = models.clip.embed_texts([asset.prompt])
     drawn = models.drawer.draw(text, np.array([asset.seed], dtype=np.int64), _truncation(asset))
-    return np.ascontiguousarray(drawn[0].numpy().transpose(1, 2, 0))
+    picture = np.ascontiguousarray(drawn[0].numpy().transpose(1, 2, 0))
+    return models.upscaler.enlarge(picture[None])[0] if models.upscaler else picture
 
 
 def _truncation(asset: Asset) -> float:

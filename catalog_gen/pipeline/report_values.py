@@ -109,6 +109,8 @@ def _made_with(asset: Asset, names: Mapping[str, str]) -> Iterator[tuple[str, st
         yield "engine", _named(str(said.get("engine", "")), str(said.get("engine_hash", "")))
     if asset.gan_hash:
         yield "generator", _named(names.get(asset.gan_hash, ""), asset.gan_hash)
+    if enlarged := said.get("upscale"):
+        yield "upscaler", f"{_named(str(enlarged['name']), str(enlarged['hash']))}, {enlarged['size']} px"
     yield "CLIP", _named(names.get(asset.clip_hash, ""), asset.clip_hash)
     if "truncation" in said:
         yield "truncation", f"{said['truncation']:g}"

@@ -305,6 +305,7 @@ def provenance_of(work: RestyleWork, target: OutputWork, parts: RestyleParts) ->
         candidate=_number(said.get("candidate"), 0),
         truncation=float(said.get("truncation", "1")),
         source_type=source_type,
+        upscaler=said.get("upscaler", ""),
         template=f"{parts.template.name}@{parts.template.hash}",
         engine=f"{engine.name}@{engine.hash}",
         source_sha256=work.source_sha256,

@@ -1,4 +1,5 @@
-"""What happens to a batch of rows, in the order it happens: embed, draw, choose, climb, encode, store, record.
+"""What happens to a batch of rows, in the order it happens: embed, draw, choose, climb, upscale, encode,
+store, record.
 
 Each method is a plain callable over a batch that returns the batch. A row that cannot go on is marked with its reason
 and travels along untouched, so that every claimed row is counted exactly once where the batch is recorded.
@@ -84,16 +85,23 @@ class FillStages(JobStages):
                 found[work.count(self.settings.gan.candidates)].append(work)
         return sorted(found.items())
 
+    def upscale(self, batch: list[Work]) -> list[Work]:
+        """Make the kept pictures as large as they are delivered."""
+        assert self.models.upscaler is not None, "a job without an upscaler has no such stage"
+        for work in batch:
+            if not work.outcome:
+                work.picture = self.models.upscaler.enlarge(_picture(work)[None])[0]
+                work.upscaled_with = self.models.upscaler.record()
+        return batch
+
     def encode(self, batch: list[Work]) -> list[Work]:
         """Hash every picture perceptually and encode it with its provenance inside."""
-        rows = [work for work in batch if not work.outcome]
-        if not rows:
-            return batch
-        pictures = np.stack([_picture(work) for work in rows])  # (B, S, S, 3)
-        hashes = perceptual.phash_hex(perceptual.phash(pictures))
-        colours = perceptual.colours_hex(perceptual.colour_layout(pictures))
-        for work, phash, colour in zip(rows, hashes, colours, strict=True):
-            work.phash, work.colours = phash, colour
+        for work in batch:
+            if work.outcome:
+                continue
+            picture = _picture(work)[None]  # one by one: a page of large pictures would take its memory twice
+            work.phash = perceptual.phash_hex(perceptual.phash(picture))[0]
+            work.colours = perceptual.colours_hex(perceptual.colour_layout(picture))[0]
             try:
                 work.data = encode_picture(work, self.settings, self.models)
             except Exception as error:  # one row's words must not end the night: recorded as its reason
@@ -136,7 +144,7 @@ class FillStages(JobStages):
 
     def _asset(self, work: Work) -> NewAsset:
         assert work.stored is not None, "a row is recorded after its picture is stored"
-        size = self.models.drawer.image_size
+        size = self.models.image_size
         return NewAsset(
             id=uuid4().hex,
             sku=work.sku,
@@ -159,6 +167,7 @@ class FillStages(JobStages):
                 "candidate": work.chosen,
                 "quality": self.settings.storage.quality,
                 "software": __version__,
+                **({"upscale": work.upscaled_with} if work.upscaled_with else {}),
                 **({"wish": _wish_json(work.wish)} if work.wish else {}),
             },
             phash=work.phash,
@@ -193,8 +202,14 @@ def encode_picture(work: Work, settings: Settings, models: Models) -> bytes:
         candidates=len(work.seeds),
         candidate=work.chosen,
         truncation=float(work.drawn_with["truncation"]),
+        upscaler=upscaler_named(models),
     )
     return encode_image(_picture(work), settings.storage.format, settings.storage.quality, build_xmp(provenance))
+
+
+def upscaler_named(models: Models) -> str:
+    """Return the upscaler's name and hash as pictures name it, or nothing."""
+    return f"{models.upscaler.name}@{models.upscaler.hash}" if models.upscaler else ""
 
 
 def _picture(work: Work) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -65,6 +65,7 @@ class Work(Row):
     similarities: list[float] = field(default_factory=list)  # of every candidate scored so far
     picture: npt.NDArray[np.uint8] | None = None  # (S, S, 3), the chosen one
     drawn_with: DrawnWith = field(default_factory=dict)
+    upscaled_with: dict[str, str | int] = field(default_factory=dict)  # name, hash, device, ...; empty: not at all
     chosen: int = 0  # its place in `seeds`
     similarity: float = 0.0
     fault: str = ""
@@ -99,10 +100,14 @@ def text_hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def input_hash(words: str, clip_hash: str, gan_hash: str, wish: PendingWish | None) -> str:
-    """Return what a row's picture follows from: other words, other models or a new wish make it new work."""
+def input_hash(words: str, models: tuple[str, str], upscaled_by: str, wish: PendingWish | None) -> str:
+    """Return what a row's picture follows from: other words, other models or a new wish make it new work.
+
+    models: the hashes of CLIP and of the generator. upscaled_by: as `Models.upscaled_by` says; empty: not at all.
+    """
+    more = [f"upscale {upscaled_by}"] if upscaled_by else []
     asked = [wish.decision_id] if wish else []
-    return text_hash("\x1f".join((words, clip_hash, gan_hash, *asked)))
+    return text_hash("\x1f".join((words, *models, *more, *asked)))
 
 
 def derive_seed(sku: str, prompt_hash: str, gan_hash: str, attempt: int, candidate: int) -> int:

@@ -23,6 +23,7 @@ from catalog_gen.config import Settings, load_settings
 from catalog_gen.demo import catalogue_path
 from catalog_gen.gan.config import GanTrainConfig
 from catalog_gen.gan.settings import known_keys
+from catalog_gen.upscale.config import UpscaleTrainConfig
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -125,6 +126,11 @@ def test_every_training_setting_is_listed_with_its_default() -> None:
 def test_every_setting_of_a_clip_is_listed_with_its_default() -> None:
     section = read("docs/training.md").split("\n## Training CLIP\n")[1].split("\n## ")[0]
     assert listed(section) == [(key, shown(value)) for key, value in keys(ClipTrainConfig).items()]
+
+
+def test_every_setting_of_an_upscaler_is_listed_with_its_default() -> None:
+    section = read("docs/training.md").split("\n## Training the upscaler\n")[1].split("\n## ")[0]
+    assert listed(section) == [(key, shown(value)) for key, value in keys(UpscaleTrainConfig).items()]
 
 
 def test_every_key_is_listed_with_its_default() -> None:
