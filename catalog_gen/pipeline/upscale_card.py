@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from catalog_gen.training_data import HeldOut
 from catalog_gen.upscale.data import SIDE
 from catalog_gen.upscale.measure import Nearness
 from catalog_gen.upscale.training import UpscaleTrainer
+
+LINES = 10  # of the table of losses over training
+LOSSES = ("pixels", "features", "adversarial")
 
 Table = Mapping[tuple[str, str], Nearness]  # by reduction and way of enlarging
 
@@ -22,12 +26,11 @@ class Learnt:
     rule: HeldOut
 
 
-def card(name: str, trainer: UpscaleTrainer, learnt: Learnt, table: Table, losses: Mapping[str, float]) -> str:
-    """Return the card in Markdown."""
+def card(name: str, trainer: UpscaleTrainer, learnt: Learnt, table: Table, history: Sequence[Mapping[str, Any]]) -> str:
+    """Return the card in Markdown. history: the training's reports, of which those of kind "loss" are shown."""
     config = trainer.config
     network, weights = config.network, config.losses
     parameters = sum(p.numel() for p in trainer.average.parameters())
-    means = ", ".join(f"{key} {value:.4f}" for key, value in losses.items())
     return f"""# {name}
 
 A network that makes product pictures {network.factor} times as wide and as high, sharp, on pure white.
@@ -49,14 +52,38 @@ colour, or a veil of grey on the ground. Nothing is learnt from the held-out row
 - {trainer.images:,} crops in {trainer.seconds / 60:.0f} minutes on a CPU.
 
 ## Measured
-Losses at the end of training: {means or "none reported"}.
-
 {_table(table, learnt.measured)}
+
+## How it moved
+{_course(history)}
 
 ## Limits
 It makes things sharp that are there. Letters, prints and patterns that the small picture does not show stay unread.
 It has seen products on white and little else.
+
+## Make your own
+`catalog-gen train upscale` trains one on the shop's own photos; `upscale.model` names its folder.
 """
+
+
+def _course(history: Sequence[Mapping[str, Any]]) -> str:
+    reports = [line for line in history if line["kind"] == "loss"]
+    if not reports:
+        return "No losses were reported."
+    per = -(-len(reports) // LINES)
+    parts = [reports[start : start + per] for start in range(0, len(reports), per)]
+    rows = "\n".join(
+        f"| {part[-1]['images']:,} | "
+        + " | ".join(f"{sum(line[name] for line in part) / len(part):.4f}" for name in LOSSES)
+        + " |"
+        for part in parts
+    )
+    return f"""Losses of the training crops, each line the mean since the line above. The critic comes in after the
+warm-up, and from there on its loss moves as the two players do.
+
+| crops | pixels | features | adversarial |
+| ---: | ---: | ---: | ---: |
+{rows}"""
 
 
 def _table(table: Table, count: int) -> str:

@@ -39,7 +39,6 @@ from catalog_gen.upscale.upscaler import prepared, save_upscaler
 
 log = logging.getLogger(__name__)
 
-LAST = 50  # reports whose mean the card gives
 SHOWN = 5  # held-out photos on a sheet
 
 
@@ -80,7 +79,7 @@ def train_upscaler_on_rows(settings: Settings, database: Database, request: Upsc
         return f"{seen}; the same command goes on from {request.work_dir}", EXIT_PARTIAL
     table = _measured(trainer, unseen, judge)
     history = read_history(request.work_dir / METRICS)
-    text = card(request.out.name, trainer, Learnt(len(learnt), len(unseen), rule), table, _losses(history))
+    text = card(request.out.name, trainer, Learnt(len(learnt), len(unseen), rule), table, history)
     made = {
         "training": config.model_dump(mode="json", exclude={"network"}) | {"images_seen": trainer.images},
         KEY: asdict(rule),
@@ -119,12 +118,6 @@ def _measured(trainer: UpscaleTrainer, photos: Sequence[Pixels], judge: FeatureJ
         "upscaler": upscaler.enlarge,
     }
     return measure(photos, factor, ways, judge, trainer.config.seed)
-
-
-def _losses(history: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    reports = [line for line in history if line["kind"] == "loss"][-LAST:]
-    names = [name for name in (reports[0] if reports else {}) if name not in ("images", "kind")]
-    return {name: float(np.mean([line[name] for line in reports])) for name in names}
 
 
 def _rounded(values: Mapping[str, float]) -> dict[str, float]:

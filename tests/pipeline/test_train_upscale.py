@@ -75,6 +75,7 @@ def test_an_upscaler_is_learnt_stopped_and_gone_on_with(tmp_path: Path, monkeypa
     written = {file.name for file in (tmp_path / "work-parts").iterdir()}
     assert {"checkpoint.pt", "curves.png", "sheet-000004.png", "sheet-000008.png"} <= written
     card = (tmp_path / "parts" / "CARD.md").read_text()
+    assert "| 2 | " in card and "| 8 | " in card, "the losses' course"
     assert "8 photos of products" in card and "| degraded | upscaler |" in card
     config = json.loads((tmp_path / "parts" / "bundle.json").read_text())["config"]
     assert config["training"]["images_seen"] == 8 and config["held_out_rule"]["seed"] == 0
