@@ -92,7 +92,7 @@ class GanConfig(Section):
     The ladder draws rows again whose best similarity is below `ladder_below`; unset: below the gate's threshold.
     """
 
-    model: str = "gan-64"
+    model: str = "gan-128"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     batch: Annotated[int, Field(ge=0, le=65_536)] = 0  # 0: found by trying
@@ -112,9 +112,9 @@ class GanConfig(Section):
 
 
 class UpscaleConfig(Section):
-    """The upscaler's bundle, by name or folder, and how it is run; without a `model` pictures stay as drawn."""
+    """The upscaler's bundle, by name or folder, and how it is run; with an empty `model` pictures stay as drawn."""
 
-    model: str = ""
+    model: str = "upscale-4x"
     size: Annotated[int, Field(ge=64, le=4_096)] = 512  # px: the delivered picture's side
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"

@@ -1,7 +1,6 @@
 """`make bench`: what the job costs beside its models, measured in one run on this machine.
 
-Every figure is images (candidates) a second over the same rows; the ratios are of this run alone. The plain loops are
-what X
+Every figure is images (candidates) a second over the same rows; the ratios are of this run alone.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ from catalog_gen.upscale.upscaler import prepared
 from integration.shop import Shop
 
 EAGER_BATCH = 32
+PUBLIC, PUBLIC_LATENT = "lightweight-gan", 256
 ENLARGED = (8, 24)  # pictures at once and, in all, timed
 HELP_STARTS = 7
 
@@ -67,7 +68,9 @@ def compare(rows: int, candidates: int, threads: int) -> None:
         models = load_models(settings)
         torch.set_num_threads(threads)
         loops = PlainLoops(settings, models, rows, candidates)
+        public = public_generator(models.drawer.image_size)
         figures = {
+            **({} if public is None else {f"{PUBLIC}, eager fp32": loops.rate(lambda _: loops.draw_public(public))}),
             "generator, eager fp32": loops.rate(loops.draw_eager),
             "the same + encoding": loops.rate(loops.draw_eager_and_encode),
             "generator, as shipped": loops.rate(loops.draw),
@@ -146,11 +149,12 @@ class PlainLoops:
         self._encode(pictures, first)
 
     def _encode(self, pictures: torch.Tensor, first: int) -> None:
-        """Encode one picture a row, provenance inside, as the job does."""
-        storage = self.settings.storage
-        for row, rgb in enumerate(pictures[:: self.candidates].numpy().transpose(0, 2, 3, 1), start=first):
+        """Enlarge and encode one picture a row, provenance inside, as the job does."""
+        storage, upscaler = self.settings.storage, self.models.upscaler
+        kept = np.ascontiguousarray(pictures[:: self.candidates].numpy().transpose(0, 2, 3, 1))
+        for row, rgb in enumerate(upscaler.enlarge(kept) if upscaler else kept, start=first):
             said = Provenance(sku=str(row), prompt=self.prompts[row], gan="g", clip="c", seed=row)
-            encode_image(np.ascontiguousarray(rgb), storage.format, storage.quality, build_xmp(said))
+            encode_image(rgb, storage.format, storage.quality, build_xmp(said))
 
     def draw_eager(self, first: int) -> torch.Tensor:
         """Draw with the generator as trained: fp32, no channels-last, no folding."""
@@ -159,6 +163,12 @@ class PlainLoops:
             text = torch.from_numpy(self.text[:1]).expand(EAGER_BATCH, -1)
             noise = torch.randn(EAGER_BATCH, self.models.drawer.z_dim)
             return torch.cat([self.eager(noise, text) for _ in range(wanted // EAGER_BATCH)])
+
+    def draw_public(self, network: torch.nn.Module) -> None:
+        """Draw as many with another package's generator, as torch builds it and in the same batches."""
+        with torch.inference_mode():
+            for _ in range(64 * self.candidates // EAGER_BATCH):
+                network(torch.randn(EAGER_BATCH, PUBLIC_LATENT))
 
     def draw_eager_and_encode(self, first: int) -> None:
         pictures = self.draw_eager(first).add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
@@ -170,6 +180,19 @@ def eager_generator(spec: str) -> Generator:
     bundle = load_bundle(spec, "gan")
     network = Generator(GeneratorConfig.model_validate(bundle.config["generator"]))
     load_into(network, read_weights(bundle), bundle)
+    return network.eval()
+
+
+def public_generator(side: int) -> torch.nn.Module | None:
+    """Return lightweight-gan's generator of `side` px at its defaults, untrained; None where it is not installed."""
+    try:
+        with patch.object(torch.cuda, "is_available", return_value=True):  # which its module wants, and this needs not
+            from lightweight_gan.lightweight_gan import Generator as Public
+    except ModuleNotFoundError:
+        say(f"{PUBLIC} is not installed, and is left out: pip install {PUBLIC}\n")
+        return None
+    torch.manual_seed(0)
+    network: torch.nn.Module = Public(image_size=side, latent_dim=PUBLIC_LATENT, attn_res_layers=[32])
     return network.eval()
 
 

@@ -39,6 +39,7 @@ def settings(database_url: str, tiny_gan: Path, tmp_path: Path) -> Settings:
             "storage.url": str(tmp_path / "pictures"),
             "gan.model": str(tiny_gan),
             "gan.candidates": 2,
+            "upscale.model": "",
             "gan.ladder": 0,  # an untrained generator never satisfies CLIP: every row would climb to the top
             "job.page_rows": 16,
             "job.retry_seconds": 0.02,
