@@ -56,6 +56,9 @@ def train_clip(
     batch: Annotated[int | None, typer.Option(min=2)] = None,
     held_out: Annotated[int | None, typer.Option(min=1, help="Products left out to measure on. Default: 1000.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of every random number, and of the split.")] = None,
+    from_: Annotated[
+        str, typer.Option("--from", help="A CLIP's bundle: its image tower learns on, its words rest.")
+    ] = "",
     set_: SetFlag = None,
     wandb: WandbFlag = None,
     config: ConfigFlag = None,
@@ -64,7 +67,7 @@ def train_clip(
 ) -> None:
     """Train the product CLIP on rows with photos; the epoch that measured best becomes the bundle."""
     from catalog_gen.clip.settings import merge
-    from catalog_gen.pipeline.clip_training import train_clip_on_catalogue
+    from catalog_gen.pipeline.clip_training import ClipRequest, train_clip_on_catalogue
     from catalog_gen.pipeline.training_data import DataChoices
     from catalog_gen.pipeline.training_source import training_source
 
@@ -74,8 +77,8 @@ def train_clip(
     given = merge(flags, set_ or [])
     with training_source(settings, data, work_dir, style) as source:
         choices = DataChoices(drop_duplicates, check_data, source.unusable)
-        rows = source.settings, source.database, where_of(where)
-        text, exit_code = train_clip_on_catalogue(*rows, out, work_dir, given, choices)
+        request = ClipRequest(out, work_dir, where_of(where), given, from_)
+        text, exit_code = train_clip_on_catalogue(source.settings, source.database, request, choices)
     typer.echo(text)
     raise typer.Exit(exit_code)
 

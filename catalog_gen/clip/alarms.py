@@ -71,5 +71,5 @@ class ClipAlarms:
         self._spikes, self._measures = state["spikes"], state["measures"]
 
     def _diverged(self, images_seen: int, what: str, *, final: bool = False) -> Alarm:
-        advice = "lower head_lr and text_lr"
+        advice = "lower the learning rates"
         return Alarm("divergence", images_seen, f"divergence at {images_seen:,} images: {what}; {advice}", final)

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from catalog_gen.training.alarm import OnAlarm
 
+# What a training that starts from a bundle may set; all else is as the bundle was trained.
+FREE_FROM_A_BUNDLE = ("name", "checkpoint_every", "precision", "seed", "data", "last_stages", "watch")
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -23,6 +26,26 @@ class ClipWatchConfig(_Section):
     diverged: float = Field(3.0, gt=1)  # a loss beyond this many times the first one, or not a number
     forgotten: float = Field(0.5, gt=0, lt=1)  # mean reciprocal rank below this share of its best so far
     wandb: str = ""  # project; empty: no Weights & Biases
+
+
+class LastStagesConfig(_Section):
+    """How the image tower's last stages and its head learn, at the end, while the text tower rests."""
+
+    stages: int = Field(3, ge=0, le=6)  # of the image tower, the last ones that learn; 0: none, and no such phase
+    epochs: int = Field(6, ge=1, le=10_000)
+    batch_size: int = Field(128, ge=2, le=65_536)  # all photos, where they are fewer
+    lr: float = Field(1e-4, gt=0)  # of the stages
+    head_lr: float = Field(3e-4, gt=0)
+    weight_decay: float = Field(0.05, ge=0)
+    warmup_share: float = Field(0.08, ge=0, le=1)
+    photo_view_share: float = Field(0.5, ge=0, le=1)  # as above
+    reword_share: float = Field(0.6, ge=0, le=1)  # as above
+    rewordings: int = Field(4, ge=0, le=64)  # of every prompt, embedded beforehand
+    drop_path: float = Field(0.1, ge=0, le=0.9)  # chance that a residual block is left out for a photo
+    noise: float = Field(0.3, ge=0)  # on pooled features, in their standard deviations
+    dropout: float = Field(0.2, ge=0, le=0.9)  # in the head
+    text_noise: float = Field(0.03, ge=0)  # on embeddings of words, of unit length
+    average: float = Field(0.99, ge=0, lt=1)  # of the weights, a step; the average is measured and kept
 
 
 class ClipTrainConfig(_Section):
@@ -48,4 +71,5 @@ class ClipTrainConfig(_Section):
     precision: Literal["auto", "bf16", "fp32"] = "auto"  # of the text tower; auto: bf16 where the processor has it
     seed: int = 0
     data: str = "The shop's own products and photos."  # for the card
+    last_stages: LastStagesConfig = LastStagesConfig()
     watch: ClipWatchConfig = ClipWatchConfig()

@@ -39,7 +39,8 @@ class View:
     """One way of showing a photo to the trunk.
 
     `through` is the size the photo is first reduced to (None: not at all): a 64 px GAN picture has no more detail.
-    `shift` is the largest random zoom and move, as a share of the side.
+    `shift` is the largest random zoom and move, as a share of the side; `turn` the largest random turn, in degrees, and
+    `light` the largest random change of brightness, as a share of one.
     """
 
     name: str
@@ -47,6 +48,8 @@ class View:
     through: int | None = None
     flip: bool = False
     shift: float = 0.0
+    turn: float = 0.0
+    light: float = 0.0
 
 
 def photo_views(image_size: int, score_size: int, draft_size: int) -> tuple[View, ...]:
@@ -93,20 +96,34 @@ def resize(images: Tensor, size: int) -> Tensor:
 
 def show(images: Tensor, view: View, generator: torch.Generator) -> Tensor:
     """Return the (B, 3, H, W) photos in [0, 1] as the view shows them, (B, 3, size, size) in [0, 1]."""
-    if view.shift:
-        count = len(images)
-        zoom = 1 + view.shift * (2 * torch.rand(count, generator=generator) - 1)
-        move = view.shift * (2 * torch.rand(count, 2, generator=generator) - 1)
-        theta = torch.zeros(count, 2, 3)
-        theta[:, 0, 0] = theta[:, 1, 1] = zoom
-        theta[:, :, 2] = move
-        grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-        images = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    if view.shift or view.turn:
+        images = _moved(images, view, generator)
+    if view.light:
+        light = 1 + view.light * _random(generator, len(images), 1, 1, 1)
+        images = (images * light).clamp(0, 1)
     if view.flip:
         images = images.flip(-1)
     if view.through:
         images = resize(images, view.through)
     return resize(images, view.size)
+
+
+def _moved(images: Tensor, view: View, generator: torch.Generator) -> Tensor:
+    count = len(images)
+    zoom = 1 + view.shift * _random(generator, count)
+    move = view.shift * _random(generator, count, 2)
+    angle = torch.deg2rad(view.turn * _random(generator, count)) if view.turn else torch.zeros(count)
+    theta = torch.zeros(count, 2, 3)
+    theta[:, 0, 0] = theta[:, 1, 1] = zoom * angle.cos()
+    theta[:, 0, 1], theta[:, 1, 0] = -zoom * angle.sin(), zoom * angle.sin()
+    theta[:, :, 2] = move
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _random(generator: torch.Generator, *shape: int) -> Tensor:
+    """Return random numbers in [-1, 1)."""
+    return 2 * torch.rand(*shape, generator=generator) - 1
 
 
 def load_pretrained_trunk(trunk: torch.nn.Module, variant: Literal["lite0", "lite1"] = "lite0") -> None:
@@ -148,7 +165,6 @@ def fold_norms(net: torch.nn.Module) -> None:
                 setattr(module, norm_name, act)
 
 
-@torch.inference_mode()
 def photo_features(
     trunk: torch.nn.Module,
     photos: npt.NDArray[np.uint8],
@@ -173,6 +189,7 @@ def photo_features(
     return np.stack(arrays)
 
 
+@torch.inference_mode()
 def _compute(trunk: torch.nn.Module, photos: npt.NDArray[np.uint8], view: View, file: Path, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     parts = []

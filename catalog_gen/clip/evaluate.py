@@ -75,10 +75,10 @@ class HeldOutEmbeddings:
 def embed_held_out(
     image_head: Callable[[npt.NDArray[np.float16]], Tensor],
     embed_prompts: Callable[[Sequence[str]], Tensor],
-    features: npt.NDArray[np.float16],
+    features: Sequence[npt.NDArray[np.float16]],
     rows: Sequence[TrainRow],
 ) -> HeldOutEmbeddings:
-    """Embed rows (one at least) and their features (4, N, C), in the order of `photo_views`."""
+    """Embed rows (one at least) and their features, four views of (N, C), in the order of `photo_views`."""
     texts = embed_prompts([row.prompt for row in rows])
     with torch.inference_mode():
         views = torch.stack([F.normalize(image_head(view), dim=-1) for view in features])

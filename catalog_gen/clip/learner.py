@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,11 @@ from torch import Tensor
 
 from catalog_gen.clip.config import ClipTrainConfig
 from catalog_gen.clip.data import reword, training_views
+from catalog_gen.clip.evaluate import HeldOutEmbeddings, embed_held_out
 from catalog_gen.clip.polish import POLISH, Lessons, polish_head
-from catalog_gen.cpu import has_fast_bf16
-
-LENGTH_GROUPS = 4  # a batch's prompts run in groups of like length: less padding, a third less time
+from catalog_gen.clip.standardise import Standard
+from catalog_gen.clip.text_tower import TextTower
+from catalog_gen.training_data import TrainRow
 
 
 class Learner:
@@ -29,22 +30,21 @@ class Learner:
     def __init__(
         self,
         model: Any,
-        tokenizer: Any,
+        text: TextTower,
         features: npt.NDArray[np.float16],
         prompts: Sequence[str],
         config: ClipTrainConfig,
     ) -> None:
-        self.model, self.config = model, config
+        self.model, self.text, self.config = model, text, config
         self.rate_factor = 1.0  # of the scheduled rates; every rollback halves it
-        self.half = _half(config.precision)
-        self.tokenizer = tokenizer.tokenizer
+        self.batch_size, self.epochs = config.batch_size, config.epochs
         self.features = features  # (views, N, C)
         self.prompts = list(prompts)
         names = [view.name for view in training_views(config.image_size, config.score_size, config.draft_size)]
         self.photo_views = [i for i, name in enumerate(names) if name.startswith("photo")]
         self.score_views = [i for i, name in enumerate(names) if name.startswith("score")]
         plain = torch.from_numpy(features[:2].astype(np.float32)).flatten(0, 1)
-        self.mean, self.deviation = plain.mean(0), plain.std(0).clamp_min(1e-3)
+        self.standard = Standard.of(plain)
         self.steps_per_epoch = len(prompts) // config.batch_size
         self.total_steps = self.steps_per_epoch * config.epochs
         model.requires_grad_(False)
@@ -83,8 +83,8 @@ class Learner:
         prompts = [reword(text, chance) if chance.random() < config.reword_share else text for text in plain]
         self.model.train()
         self.model.visual.trunk.eval()
-        images = F.normalize(self.image_head(self.features[views, chosen], folded=False), dim=-1)
-        texts = F.normalize(self._text_tower(prompts), dim=-1)
+        images = F.normalize(self._image_head(self.features[views, chosen]), dim=-1)
+        texts = F.normalize(self.text(prompts), dim=-1)
         loss = info_nce(images, texts, self.model.logit_scale.exp(), plain)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -102,44 +102,23 @@ class Learner:
 
     def polish(self) -> None:
         """Give the image head its last lessons, with the text tower as it is now."""
-        standard = (self.features.astype(np.float32) - self.mean.numpy()) / self.deviation.numpy()
-        texts = self.embed_prompts(self.prompts).clone()  # out of inference mode
+        standard = self.standard(torch.from_numpy(self.features.astype(np.float32))).numpy()
+        texts = self.text.embed(self.prompts).clone()  # out of inference mode
         lessons = Lessons(standard.astype(np.float16), self.photo_views, self.score_views, texts)
         scale = float(self.model.logit_scale.detach().exp())
         polish_head(self.model.visual.head, lessons, scale, POLISH, self.config.seed)
 
-    def image_head(self, features: npt.NDArray[np.float16], *, folded: bool = True) -> Tensor:
-        """Return the head's output (B, D) for pooled features (B, C)."""
-        x = torch.from_numpy(features.astype(np.float32))
-        if not folded:
-            x = (x - self.mean) / self.deviation
-        return self.model.visual.head(x)  # type: ignore[no-any-return]
-
-    def fold_standardisation(self) -> None:
-        """Move the features' standardisation into the head's first layer: open_clip's model has no place for it."""
-        first = self.model.visual.head.mlp.fc1
-        with torch.no_grad():
-            first.weight.div_(self.deviation)
-            first.bias.sub_(first.weight @ self.mean)
-
-    def _text_tower(self, prompts: Sequence[str]) -> Tensor:
-        tokens = self.tokenizer(list(prompts), truncation=True, max_length=self.config.context_length)["input_ids"]
-        order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
-        size = max(1, math.ceil(len(order) / LENGTH_GROUPS))
-        parts = []
-        for start in range(0, len(order), size):
-            group = [torch.tensor(tokens[i]) for i in order[start : start + size]]
-            padded = torch.nn.utils.rnn.pad_sequence(group, batch_first=True)  # [PAD] is 0
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.half):
-                parts.append(self.model.text(padded).float())
-        return torch.cat(parts)[torch.tensor(order).argsort()]
-
-    @torch.inference_mode()
-    def embed_prompts(self, prompts: Sequence[str]) -> Tensor:
-        """Return (B, D) unit-norm embeddings, in evaluation mode."""
+    def embed_held_out(self, rows: Sequence[TrainRow], views: Sequence[npt.NDArray[np.float16]]) -> HeldOutEmbeddings:
+        """Embed rows and their features, four views (N, C) in the order of `photo_views`."""
         self.model.eval()
-        parts = [self._text_tower(prompts[start : start + 256]) for start in range(0, len(prompts), 256)]
-        return F.normalize(torch.cat(parts), dim=-1)
+        return embed_held_out(self._image_head, self.text.embed, views, rows)
+
+    def _image_head(self, features: npt.NDArray[np.float16]) -> Tensor:
+        return cast(Tensor, self.model.visual.head(self.standard(torch.from_numpy(features.astype(np.float32)))))
+
+    def settle(self) -> None:
+        """Leave the model as a bundle keeps it: its head takes features as they are."""
+        self.standard.fold(self.model.visual.head)
 
     def weights(self) -> dict[str, Tensor]:
         """Return a copy of everything that is learnt, by name."""
@@ -151,10 +130,6 @@ class Learner:
         own = dict(self.model.named_parameters())
         for name, value in weights.items():
             own[name].copy_(value)
-
-    def fits_half(self) -> bool:
-        """Return whether every learnt weight is finite in half precision, which a bundle keeps."""
-        return all(bool(torch.isfinite(parameter.detach().half()).all()) for parameter in self.trained)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the next step depends on, beside the config and the data."""
@@ -187,8 +162,3 @@ def schedule(step: int, total: int, warmup_share: float) -> float:
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
-
-
-def _half(precision: str) -> bool:
-    """Return whether the text tower runs in bfloat16; on a processor that has to imitate it, it is slower."""
-    return precision == "bf16" or (precision == "auto" and has_fast_bf16())

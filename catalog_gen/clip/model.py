@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -25,6 +26,7 @@ from torch import Tensor
 from catalog_gen.bundles import load_bundle, load_into, read_weights
 from catalog_gen.clip.architecture import OPEN_CLIP_CONFIG, build, quiet
 from catalog_gen.clip.data import fold_norms, photo_views, resize, show
+from catalog_gen.clip.text_identity import TextIdentity, text_hash
 from catalog_gen.errors import BundleError
 
 if TYPE_CHECKING:
@@ -46,12 +48,12 @@ class _Normalisation:
 
 
 class ClipModel:
-    """A loaded CLIP. `hash` is its model hash, `config` its bundle's config (empty for a model that is no bundle)."""
+    """A loaded CLIP. `config` is its bundle's (empty for a model that is no bundle), `text` what words go through."""
 
     def __init__(
-        self, model: Any, tokenizer: Any, *, name: str, hash: str, config: Mapping[str, Any], device: str
+        self, model: Any, tokenizer: Any, *, name: str, text: TextIdentity, config: Mapping[str, Any], device: str
     ) -> None:
-        self.name, self.hash, self.config, self.device = name, hash, dict(config), torch.device(device)
+        self.name, self.text, self.config, self.device = name, text, dict(config), torch.device(device)
         self._model = model.eval().requires_grad_(False).to(self.device)
         self._tokenizer = tokenizer
         preprocess: dict[str, Any] = dict(model.visual.preprocess_cfg)
@@ -66,6 +68,16 @@ class ClipModel:
         if self._reads_any_length():
             _settle_precision(self._model.text)
         self.embed_dim = int(self.embed_texts(["a product"]).shape[1])
+
+    @property
+    def hash(self) -> str:
+        """The model hash."""
+        return self.text.clip_hash
+
+    @property
+    def text_hash(self) -> str:
+        """The hash of its text tower alone; empty for a model that is no bundle."""
+        return self.text.text_hash
 
     @property
     def threshold(self) -> float | None:
@@ -184,14 +196,17 @@ def load_clip(spec: str = DEFAULT_CLIP, device: str = "cpu", *, pretrained: str 
             hint=f"Write {OPEN_CLIP}ARCH to name pretrained ones.",
         )
     bundle = load_bundle(spec, "clip")
-    config = _read_open_clip_config(bundle.path / OPEN_CLIP_CONFIG)
+    config = read_open_clip_config(bundle.path / OPEN_CLIP_CONFIG)
     text_folder = bundle.path / config["model_cfg"]["text_cfg"]["hf_model_name"]
     model, tokenizer = build(config, text_folder)
-    load_into(model, read_weights(bundle), bundle)
-    return ClipModel(model, tokenizer, name=bundle.name, hash=bundle.hash, config=bundle.config, device=device)
+    weights = read_weights(bundle)
+    load_into(model, weights, bundle)
+    text = TextIdentity(bundle.hash, text_hash(weights, config, text_folder), str(bundle.config.get("text_of") or ""))
+    return ClipModel(model, tokenizer, name=bundle.name, text=text, config=bundle.config, device=device)
 
 
-def _read_open_clip_config(file: Any) -> dict[str, Any]:
+def read_open_clip_config(file: Path) -> dict[str, Any]:
+    """Return a bundle's open_clip config. Raises BundleError when it is none, or reaches out of the bundle."""
     try:
         config = json.loads(file.read_text("utf-8"))
         name = config["model_cfg"]["text_cfg"]["hf_model_name"]
@@ -223,7 +238,8 @@ def _load_open_clip(arch: str, device: str, pretrained: str | None) -> ClipModel
             hint="Without a network, give a local .safetensors file.",
         ) from error
     name = f"{OPEN_CLIP}{arch}"
-    return ClipModel(model, tokenizer, name=name, hash=_state_hash(model, arch, pretrained), config={}, device=device)
+    text = TextIdentity(_state_hash(model, arch, pretrained))
+    return ClipModel(model, tokenizer, name=name, text=text, config={}, device=device)
 
 
 def _state_hash(model: Any, arch: str, pretrained: str) -> str:

@@ -1,6 +1,6 @@
-"""One start of a CLIP's training: steps, measurements, alarms and checkpoints, from the last checkpoint on.
+"""One start of a phase of a CLIP's training: steps, measurements, alarms and checkpoints, from the last checkpoint on.
 
-Read `Trainer.go`: it is the training. `Trainer.best_weights` are those of the epoch that measured best.
+Read `Trainer.go`: it is the training. `Trainer.finish` brings the weights of the epoch back that measured best.
 """
 
 from __future__ import annotations
@@ -11,20 +11,19 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 from tqdm import tqdm
 
 from catalog_gen.clip.alarms import BEST_BY, ClipAlarms
 from catalog_gen.clip.config import ClipTrainConfig
-from catalog_gen.clip.data import batches, data_key
-from catalog_gen.clip.evaluate import HeldOutEmbeddings, embed_held_out, evaluate
+from catalog_gen.clip.data import batches
+from catalog_gen.clip.evaluate import HeldOutEmbeddings, evaluate
 from catalog_gen.clip.interrupt import stop_on_interrupt
-from catalog_gen.clip.learner import Learner
 from catalog_gen.clip.retrieval_sheet import findings, write_retrieval_sheet
 from catalog_gen.errors import ConfigError
 from catalog_gen.training.alarm import Alarm
@@ -34,34 +33,74 @@ from catalog_gen.training_data import TrainRow, pick_varied
 
 logger = logging.getLogger(__name__)
 
-CHECKPOINT = "clip-checkpoint.pt"
-BEST = "clip-best.pt"
+CHECKPOINT, BEST = JOINT_FILES = ("clip-checkpoint.pt", "clip-best.pt")
+STAGES_CHECKPOINT, STAGES_BEST = STAGES_FILES = ("clip-stages-checkpoint.pt", "clip-stages-best.pt")
+CHECKPOINTS = (CHECKPOINT, STAGES_CHECKPOINT)
 SHEET_PROMPTS = 12
 CURVES = [f"{shown}_{name}" for shown in ("photo", "score") for name in ("r1", "r10", "median_rank", "mrr")]
 
 Ending = Literal["finished", "stopped", "alarm"]
 
 
+class Learning(Protocol):
+    """What a trainer trains: a model with its optimiser and its lessons."""
+
+    rate_factor: float
+    batch_size: int
+    epochs: int
+    steps_per_epoch: int
+    total_steps: int
+
+    def step(self, step: int, chosen: npt.NDArray[np.int64]) -> dict[str, float]: ...
+    def embed_held_out(
+        self, rows: Sequence[TrainRow], views: Sequence[npt.NDArray[np.float16]]
+    ) -> HeldOutEmbeddings: ...
+    def new_optimizer(self) -> None: ...
+    def weights(self) -> dict[str, Tensor]: ...
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None: ...
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+
+Learner = TypeVar("Learner", bound=Learning)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A phase's files (its checkpoint and its best weights), and the photos and epochs before it.
+
+    key: what makes two starts one training. goes_on: it starts from what has learnt already, and may be the best.
+    """
+
+    files: tuple[str, str]
+    key: str
+    images: int = 0
+    epochs: int = 0
+    goes_on: bool = False
+
+
 @dataclass(frozen=True)
 class Exam:
-    """The held-out products, in one order: rows, and their photos' features (4, N, C).
+    """The held-out products, in one order: rows, and what the learner sees of their photos, four views of (N, ...).
 
     photo: the square (S, S, 3) of the product at a position.
     """
 
     rows: Sequence[TrainRow]
-    features: npt.NDArray[np.float16]
+    views: Sequence[npt.NDArray[np.float16]]
     photo: Callable[[int], npt.NDArray[np.uint8]]
 
 
 @dataclass
-class Trainer:
+class Trainer(Generic[Learner]):
     """The learner, what it is measured on, where its checkpoints go, and how far it has come."""
 
     learner: Learner
     rows: Sequence[TrainRow]
     exam: Exam
     work_dir: Path
+    config: ClipTrainConfig
+    phase: Phase
     step: int = 0
     seconds: float = 0.0  # spent on steps and measurements, over all the starts
     rollbacks: int = 0
@@ -75,12 +114,12 @@ class Trainer:
         self.alarms = ClipAlarms(self.config.watch)
 
     @property
-    def config(self) -> ClipTrainConfig:
-        return self.learner.config
+    def images_seen(self) -> int:
+        return self.phase.images + self.step * self.learner.batch_size
 
     @property
-    def images_seen(self) -> int:
-        return self.step * self.config.batch_size
+    def best_file(self) -> Path:
+        return self.work_dir / self.phase.files[1]
 
     @property
     def measures(self) -> bool:
@@ -88,20 +127,24 @@ class Trainer:
 
     def go(self, should_stop: Callable[[], bool]) -> Ending:
         """Train from the checkpoint, where there is one, to the end, a stop, or an alarm that ends it."""
-        self._restore()
+        goes_on = self._restore() or self.phase.images > 0
         learner, config = self.learner, self.config
+        if self.step == learner.total_steps:
+            return "finished"
         about = Watched(config.name, config.model_dump(mode="json"), best_by=BEST_BY, wandb=config.watch.wandb)
-        resume_at = self.images_seen or None
+        resume_at = self.images_seen if goes_on else None
         since = time.monotonic() - self.seconds
         with (
             stop_on_interrupt() as interrupted,
             Watch(self.work_dir, about, resume_at=resume_at) as self.watch,
             tqdm(total=learner.total_steps, initial=self.step, desc="CLIP") as bar,
         ):
+            if self.phase.goes_on and self.measures and not self.best:
+                self._measure()
             while self.step < learner.total_steps and not (interrupted.is_set() or should_stop()):
                 epoch, within = divmod(self.step, learner.steps_per_epoch)
                 if within == 0 or self.step == bar.initial:
-                    order = list(batches(len(self.rows), config.batch_size, config.seed, epoch))
+                    order = list(batches(len(self.rows), learner.batch_size, config.seed, epoch))
                 said = learner.step(self.step, order[within])
                 self.step += 1
                 self.seconds = time.monotonic() - since
@@ -117,31 +160,17 @@ class Trainer:
         return "finished" if self.step == learner.total_steps else "stopped"
 
     def finish(self) -> tuple[dict[str, float], HeldOutEmbeddings | None]:
-        """Bring the best epoch's weights back, and give the image head its last lessons, where they do it good.
-
-        Returns the held-out figures and embeddings of the result; nothing where no product is held out.
-        """
+        """Bring the best epoch's weights back; return its held-out figures and embeddings, nothing where none is."""
         if self.best:
-            self.learner.load_weights(read_state(self.work_dir / BEST)["trained"])
-        before = self._examine()
-        learnt = self.learner.weights()
-        self.learner.polish()
-        after = self._examine()
-        if before is not None and after is not None and not after[0][BEST_BY] >= before[0][BEST_BY]:
-            logger.info("the head's last lessons did it no good: %s stays %.4g", BEST_BY, before[0][BEST_BY])
-            self.learner.load_weights(learnt)
-            after = before
-        self.learner.fold_standardisation()
-        return after if after is not None else ({}, None)
+            self.learner.load_weights(read_state(self.best_file)["trained"])
+        return self.examine()
 
-    def _examine(self) -> tuple[dict[str, float], HeldOutEmbeddings] | None:
-        """Return the held-out products' figures and embeddings as the learner is now; None where none is held out."""
-        exam, learner = self.exam, self.learner
+    def examine(self) -> tuple[dict[str, float], HeldOutEmbeddings | None]:
+        """Return held-out products' figures and embeddings as the learner is now; nothing where none is held out."""
+        exam = self.exam
         if not exam.rows:
-            return None
-        held = embed_held_out(
-            partial(learner.image_head, folded=False), learner.embed_prompts, exam.features, exam.rows
-        )
+            return {}, None
+        held = self.learner.embed_held_out(exam.rows, exam.views)
         return evaluate(held, exam.rows), held
 
     def _log_due(self) -> bool:
@@ -158,18 +187,19 @@ class Trainer:
 
     def _measure(self) -> Alarm | None:
         """Measure on the held-out products; the best so far is kept to become the bundle, or to go back to."""
-        found = self._examine()
-        if found is None:
+        figures, held = self.examine()
+        if held is None:
             return None
-        figures, held = found
         self.watch.measured(self.images_seen, {name: figures[name] for name in CURVES})
         self._sheet(held)
-        logger.info("%s of %s epochs: %s", self._epoch(self.step), self.config.epochs, json.dumps(figures))
+        logger.info(
+            "%s of %s epochs: %s", self._epoch(self.step), self.phase.epochs + self.learner.epochs, json.dumps(figures)
+        )
         alarm = self.alarms.check_measure(self.images_seen, figures)
         if alarm is None and self.alarms.improved(figures):
             self.best, self.best_step = figures, self.step
             # The checkpoint last: what it says is the best must be there, wherever a kill falls.
-            write_state(self.work_dir / BEST, {"trained": self.learner.weights()})
+            write_state(self.best_file, {"trained": self.learner.weights()})
             self._save()
         return alarm
 
@@ -179,7 +209,7 @@ class Trainer:
         return self._epoch(self.best_step) if self.best else None
 
     def _epoch(self, step: int) -> float:
-        return round(step / self.learner.steps_per_epoch, 2)
+        return round(self.phase.epochs + step / self.learner.steps_per_epoch, 2)
 
     def _sheet(self, held: HeldOutEmbeddings) -> None:
         path = self.work_dir / "sheets" / f"{self.images_seen:08d}.png"
@@ -209,7 +239,7 @@ class Trainer:
 
     def _roll_back(self) -> None:
         """Take the best epoch's weights back, with half the rates; the steps made since count as made."""
-        self.learner.load_weights(read_state(self.work_dir / BEST)["trained"])
+        self.learner.load_weights(read_state(self.best_file)["trained"])
         self.learner.new_optimizer()
         self.learner.rate_factor /= 2
         self.rollbacks += 1
@@ -225,13 +255,14 @@ class Trainer:
             "best_step": self.best_step,
             "alarms": self.alarms.state_dict(),
         }
-        write_state(self.work_dir / CHECKPOINT, state)
+        write_state(self.work_dir / self.phase.files[0], state)
 
-    def _restore(self) -> None:
-        file = self.work_dir / CHECKPOINT
+    def _restore(self) -> bool:
+        """Take over the checkpoint; return whether there is one."""
+        file = self.work_dir / self.phase.files[0]
         if not file.exists():
-            (self.work_dir / BEST).unlink(missing_ok=True)
-            return
+            self.best_file.unlink(missing_ok=True)
+            return False
         state = read_state(file)
         if state["key"] != self._key():
             raise ConfigError(
@@ -243,8 +274,8 @@ class Trainer:
         self.step, self.seconds, self.rollbacks = state["step"], state["seconds"], state["rollbacks"]
         self.best, self.best_step = state["best"], state["best_step"]
         self.alarms.load_state_dict(state["alarms"])
+        return True
 
     def _key(self) -> str:
-        """Return a hash of what makes two starts one training: the rows, and the settings that steps depend on."""
-        content = self.config.model_dump_json(exclude={"watch", "checkpoint_every"}) + data_key(self.rows)
-        return hashlib.sha256(content.encode()).hexdigest()
+        """Return a hash of what makes two starts one training."""
+        return hashlib.sha256(self.phase.key.encode()).hexdigest()

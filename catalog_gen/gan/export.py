@@ -15,6 +15,7 @@ import torch
 from pydantic import BaseModel
 
 from catalog_gen.bundles import Bundle, save_bundle
+from catalog_gen.clip.text_identity import UNKNOWN, TextIdentity
 from catalog_gen.gan.categories import KEY as CATEGORIES
 from catalog_gen.gan.config import GanTrainConfig
 from catalog_gen.gan.generator import Generator
@@ -34,7 +35,7 @@ class Provenance:
     """What a bundle's card says that the trainer cannot know."""
 
     name: str = "gan"
-    clip_hash: str = ""  # of the CLIP bundle whose embeddings it was trained on
+    clip: TextIdentity = UNKNOWN  # whose embeddings it was trained on
     data: str = "the shop's own photos"
     photos: int = 0
     held_out: int = 0  # products that training never saw
@@ -57,7 +58,8 @@ def export_bundle(
         name=provenance.name,
         config={
             "generator": config.generator.model_dump(mode="json"),
-            "clip_hash": provenance.clip_hash,
+            "clip_hash": provenance.clip.clip_hash,
+            "text_hash": provenance.clip.text_hash,
             "training": config.model_dump(mode="json", exclude={"generator"}),
             "held_out": provenance.held_out,
             "images_seen": run.images_seen,

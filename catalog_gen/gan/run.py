@@ -92,9 +92,12 @@ class Run:
         return said | {"lr": torch.tensor(rate)}
 
 
-def data_key(rows: Sequence[TrainRow], clip_hash: str) -> str:
-    """Return a hash of what is learnt from: the rows in their order, their words, and the CLIP that embeds them."""
-    digest = hashlib.sha256(clip_hash.encode())
+def data_key(rows: Sequence[TrainRow], words_of: str) -> str:
+    """Return a hash of what is learnt from: the rows in their order, their words, and what embeds them.
+
+    words_of: the hash of the CLIP that the text tower comes from.
+    """
+    digest = hashlib.sha256(words_of.encode())
     for row in rows:
         digest.update(f"\n{row.sku}\t{row.prompt}".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from catalog_gen.bundles import Bundle, load_bundle, load_into, read_weights
+from catalog_gen.clip.text_identity import TextIdentity
 from catalog_gen.cpu import has_fast_bf16
 from catalog_gen.errors import BundleError, CatalogGenError, UsageError
 from catalog_gen.gan.categories import LearntCategories, stated_categories
@@ -118,24 +119,24 @@ class Drawer:
 
 def load_drawer(
     spec: str,
-    clip_hash: str | None = None,
+    clip: TextIdentity | None = None,
     device: str | torch.device = "cpu",
     precision: Precision = "auto",
     chunk: int | None = None,
 ) -> Drawer:
     """Return the drawer of the bundle `spec`, a folder or a shipped bundle's name.
 
-    clip_hash: of the CLIP bundle that embeds the words; None leaves it unchecked. precision: "auto" takes bf16 where it
+    clip: what embeds the words; None leaves it unchecked. precision: "auto" takes bf16 where it
     is fast, fp32 elsewhere. chunk: None takes a fixed one on the CPU, and on a GPU the largest that fits; give a
     recorded one to replay pictures.
-    Raises BundleError when the bundle is not a usable GAN, or was trained on another CLIP than `clip_hash`.
+    Raises BundleError when the bundle is not a usable GAN, or was trained on another text tower than `clip`'s.
     """
     bundle = load_bundle(spec, "gan")
     config = _generator_config(bundle)
-    trained_on = str(bundle.config.get("clip_hash") or "")
-    if clip_hash and trained_on and clip_hash != trained_on:
+    if clip is not None and not clip.fits(bundle.config):
+        trained_on = str(bundle.config.get("clip_hash", ""))
         raise BundleError(
-            f"it was trained on the CLIP {trained_on[:12]} and the words come from {clip_hash[:12]}",
+            f"it was trained on the CLIP {trained_on[:12]} and the words come from {clip.clip_hash[:12]}",
             where=str(bundle.path),
             hint="Use that CLIP bundle, or train a GAN on this one.",
         )

@@ -79,7 +79,7 @@ def train_gan(
     players = build_players(config, pretrained=context.pretrained, initial=context.initial)
     players.clip_image = context.clip_image
     provenance = provenance or Provenance()
-    key = data_key(kept, provenance.clip_hash)
+    key = data_key(kept, provenance.clip.origin)
     run = Run(players, photos, texts, torch.Generator().manual_seed(config.seed), key)
     checkpoint = work_dir / CHECKPOINT
     if resume and checkpoint.exists():

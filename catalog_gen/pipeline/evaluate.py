@@ -191,7 +191,7 @@ def _read_earlier(file: Path | None) -> dict[str, Any] | None:
 
 def _drawer(settings: Settings, clip: ClipModel, device: str) -> Drawer:
     gan = settings.gan
-    return load_drawer(gan.model, clip.hash, device, gan.precision, gan.batch or None)
+    return load_drawer(gan.model, clip.text, device, gan.precision, gan.batch or None)
 
 
 def _pictures(

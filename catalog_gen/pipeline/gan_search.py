@@ -25,7 +25,7 @@ TRIAL_REPORTS = 4  # measurements of a trial: a hopeless one can be ended after 
 def _about(config: GanTrainConfig, lessons: Lessons) -> str:
     """Return what all trials of one search must share, as a hash."""
     shared = config.model_dump_json(exclude={"device", "workers", "checkpoint_minutes"})
-    key = data_key(lessons.rows, lessons.provenance.clip_hash)
+    key = data_key(lessons.rows, lessons.provenance.clip.origin)
     start = "".join(lessons.provenance.notes)
     return hashlib.sha256(f"{shared}\n{key}\n{start}".encode()).hexdigest()
 

@@ -15,7 +15,7 @@ import torch
 from catalog_gen.bundles import Bundle, load_bundle, read_weights
 from catalog_gen.catalog.database import Database
 from catalog_gen.clip.model import ClipModel, load_clip
-from catalog_gen.clip.trainer import CHECKPOINT as CLIP_CHECKPOINT
+from catalog_gen.clip.trainer import CHECKPOINTS as CLIP_CHECKPOINTS
 from catalog_gen.config import Settings
 from catalog_gen.errors import EXIT_OK, EXIT_PARTIAL, BundleError, UsageError
 from catalog_gen.gan.categories import count_categories, with_earlier
@@ -58,7 +58,7 @@ def train_gan_on_rows(settings: Settings, database: Database, request: GanReques
     made for another CLIP, Unavailable when an optional package is missing.
     """
     space = searched(request) if request.trials else {}
-    keep_apart(request.work_dir, CLIP_CHECKPOINT)
+    keep_apart(request.work_dir, *CLIP_CHECKPOINTS)
     stop = StopRequest()
     with processes(choose_device(settings.gan.device)) as device, stop_on_signals(stop, wording=TRAINING):
         try:
@@ -173,9 +173,9 @@ def _for_clip(config: GanTrainConfig, clip: ClipModel, start: Bundle | None) -> 
     if start is None:
         shape = config.generator.model_copy(update={"text_dim": clip.embed_dim})
         return config.model_copy(update={"generator": shape})
-    if start.config.get("clip_hash") != clip.hash:
+    if not clip.text.fits(start.config):
         raise BundleError(
-            f"it was trained on another CLIP than {clip.name} ({clip.hash[:12]})",
+            f"it was trained on another text tower than that of {clip.name} ({clip.hash[:12]})",
             where=str(start.path),
             hint="Name its CLIP in clip.model, or start without --from.",
         )
@@ -206,7 +206,7 @@ def _lessons(
     )
     provenance = Provenance(
         name=request.out.name,
-        clip_hash=clip.hash,
+        clip=clip.text,
         photos=len(found.train),
         held_out=len(found.held_out),
         rule=found.rule,

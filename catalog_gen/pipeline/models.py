@@ -68,7 +68,7 @@ def load_models(settings: Settings) -> Models:
     device = choose_device(gan.device)
     streams = one_thread_a_batch() if device == "cpu" else 1
     clip = load_clip(settings.clip.model, device, pretrained=settings.clip.pretrained or None)
-    drawer = load_drawer(gan.model, clip.hash, device, gan.precision, gan.batch or None)
+    drawer = load_drawer(gan.model, clip.text, device, gan.precision, gan.batch or None)
     upscaler = _load_upscaler(settings.upscale)
     threshold = settings.gate.min_similarity
     if threshold is None:

@@ -55,8 +55,10 @@ def replay(settings: Settings, database: Database, sku: str) -> Replay:
         raise UsageError(f"{sku} has no live generated picture", where=database.where)
     models = load_models(_as_recorded(settings, asset))
     upscaled = asset.settings.get("upscale")
+    text = models.clip.text
+    words_of = asset.clip_hash if asset.clip_hash == text.text_of else text.clip_hash  # the same embeddings of words
     for what, key, recorded, found in (
-        ("CLIP", "clip", asset.clip_hash, models.clip.hash),
+        ("CLIP", "clip", asset.clip_hash, words_of),
         ("generator", "gan", asset.gan_hash, models.drawer.hash),
         ("upscaler", "upscale", upscaled["hash"] if upscaled else "", models.upscaler.hash if models.upscaler else ""),
     ):
@@ -84,7 +86,7 @@ def provenance_of(asset: Asset, models: Models) -> Provenance:
         sku=asset.sku,
         prompt=asset.prompt,
         gan=f"{models.drawer.name}@{models.drawer.hash}",
-        clip=f"{models.clip.name}@{models.clip.hash}",
+        clip=f"{models.clip.name}@{asset.clip_hash}",
         seed=asset.seed,
         attempt=asset.attempt,
         candidates=asset.candidates,

@@ -88,14 +88,15 @@ def make_work_dir(folder: Path) -> None:
         raise UsageError(f"cannot be made ({error.strerror or error})", where=f"--work-dir {folder}") from error
 
 
-def keep_apart(folder: Path, theirs: str) -> None:
-    """Raise UsageError when the work folder holds `theirs`, the other kind of training's checkpoint.
+def keep_apart(folder: Path, *theirs: str) -> None:
+    """Raise UsageError when the work folder holds one of `theirs`, the other kind of training's checkpoints.
 
     Both kinds call their curves and sheets alike, and one that starts anew would take the other's away.
     """
-    if (folder / theirs).exists():
+    found = [name for name in theirs if (folder / name).exists()]
+    if found:
         raise UsageError(
-            f"this folder is another kind of training's: it holds {theirs}",
+            f"this folder is another kind of training's: it holds {found[0]}",
             where=f"--work-dir {folder}",
             hint="Name another folder.",
         )

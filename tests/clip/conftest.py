@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from clip_fixtures import draw_rows
 
 from catalog_gen.clip.architecture import TEXT_FILES, build, product_clip_config
 from catalog_gen.clip.config import ClipTrainConfig
 from catalog_gen.clip.publish import Trained, publish
-from catalog_gen.clip.train import minilm_folder
-from catalog_gen.training_data import HeldOut
+from catalog_gen.clip.towers import minilm_folder
+from catalog_gen.training_data import HeldOut, TrainRow
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,6 +38,17 @@ def small_tower(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for file in TEXT_FILES[1:]:
         shutil.copy(minilm_folder() / file, folder / file)
     return folder
+
+
+@pytest.fixture(scope="session")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> list[TrainRow]:
+    return draw_rows(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture
+def small(small_tower: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train a small text tower in place of MiniLM."""
+    monkeypatch.setattr("catalog_gen.clip.towers.minilm_folder", lambda: small_tower)
 
 
 @pytest.fixture(scope="session")

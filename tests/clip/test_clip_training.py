@@ -2,84 +2,24 @@
 
 from __future__ import annotations
 
-import colorsys
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw
+from clip_fixtures import COLOURS, CONFIG, SHAPES, after, changed, measures, train
+from PIL import Image
 
 from catalog_gen.bundles import load_bundle, read_weights
-from catalog_gen.clip.config import ClipTrainConfig
 from catalog_gen.clip.evaluate import calibrate, retrieval
 from catalog_gen.clip.learner import Learner, info_nce, schedule
 from catalog_gen.clip.model import load_clip
-from catalog_gen.clip.train import ClipTrainResult, train_clip
 from catalog_gen.clip.trainer import BEST, CURVES, Trainer
 from catalog_gen.errors import ConfigError, UsageError
 from catalog_gen.training.history import read_history
-from catalog_gen.training.settings import apply
 from catalog_gen.training_data import TrainRow, hold_out
-
-COLOURS = ("red", "green", "blue", "yellow")
-SHAPES = ("ball", "box")
-CONFIG = ClipTrainConfig(
-    name="tiny",
-    embed_dim=16,
-    image_size=64,
-    score_size=48,
-    draft_size=32,
-    context_length=16,
-    epochs=3,
-    batch_size=8,
-    held_out=8,
-    checkpoint_every=100,
-)
-
-
-@pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> list[TrainRow]:
-    folder = tmp_path_factory.mktemp("photos")
-    found = []
-    for i in range(48):
-        colour, shape = COLOURS[i % 4], SHAPES[i // 4 % 2]
-        hue = {"red": 0.0, "yellow": 0.16, "green": 0.33, "blue": 0.66}[colour]
-        ink = tuple(round(255 * part) for part in colorsys.hsv_to_rgb(hue, 1, 0.5 + i / 96))
-        image = Image.new("RGB", (48, 64), "white")
-        draw = ImageDraw.Draw(image)
-        (draw.ellipse if shape == "ball" else draw.rectangle)((8, 16, 38, 46), fill=ink)
-        image.save(folder / f"{i}.png")
-        found.append(TrainRow(f"s{i}", f"A {colour} {shape}, Toys, number {i}", shape, colour, folder / f"{i}.png"))
-    return found
-
-
-@pytest.fixture
-def small(small_tower: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Train a small text tower in place of MiniLM."""
-    monkeypatch.setattr("catalog_gen.clip.train.minilm_folder", lambda: small_tower)
-
-
-def train(
-    rows: list[TrainRow],
-    folder: Path,
-    config: ClipTrainConfig = CONFIG,
-    stop: Callable[[], bool] = lambda: False,
-) -> ClipTrainResult:
-    return train_clip(rows, out=folder / "out", work_dir=folder / "work", config=config, should_stop=stop)
-
-
-def changed(**values: Any) -> ClipTrainConfig:
-    """Return CONFIG with these settings; `watch__` stands for the section."""
-    return apply(CONFIG, {name.replace("__", "."): value for name, value in values.items()})
-
-
-def after(steps: int) -> Callable[[], bool]:
-    asked = iter(range(10**6))
-    return lambda: next(asked) >= steps
 
 
 @pytest.mark.usefixtures("small")
@@ -166,10 +106,6 @@ def test_rates_rise_and_fall_by_hand() -> None:
     assert rates[11] == pytest.approx(0.5 * (1 + math.cos(math.pi * 7 / 8)))
 
 
-def measures(folder: Path) -> list[dict[str, Any]]:
-    return [line for line in read_history(folder / "work" / "metrics.jsonl") if line["kind"] == "measure"]
-
-
 def losses(folder: Path) -> list[dict[str, Any]]:
     return [line for line in read_history(folder / "work" / "metrics.jsonl") if line["kind"] == "loss"]
 
@@ -233,13 +169,13 @@ def test_forgetting_is_an_alarm(
 ) -> None:
     monkeypatch.setattr("catalog_gen.clip.alarms.MEASURES_BEFORE", 1)
     figures = iter([0.8, 0.3, 0.9, 0.9, 0.9])
-    examine = Trainer._examine
+    examine = Trainer.examine
 
-    def forgetful(self: Trainer) -> Any:
-        found = examine(self)
-        return found and (found[0] | {"photo_mrr": next(figures)}, found[1])
+    def forgetful(self: Trainer[Any]) -> Any:
+        found, held = examine(self)
+        return found | {"photo_mrr": next(figures)}, held
 
-    monkeypatch.setattr(Trainer, "_examine", forgetful)
+    monkeypatch.setattr(Trainer, "examine", forgetful)
     result = train(rows, tmp_path, changed(watch__on_alarm=answer))
     said = {"stop": "stopped", "rollback": "rolled back"}[answer]
     assert [text.partition(":")[0] for text in notes(tmp_path)] == [f"forgetting, {said}"]

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from catalog_gen.bundles import load_bundle
+from catalog_gen.clip.text_identity import TextIdentity
 from catalog_gen.errors import BundleError, CatalogGenError, UsageError
 from catalog_gen.gan.checkpoint import BEST, CHECKPOINT
 from catalog_gen.gan.config import (
@@ -137,13 +138,15 @@ def test_the_time_bound_ends_it(rows: list[TrainRow], tmp_path: Path, config: Ga
 
 
 def test_the_bundle_says_what_it_is(rows: list[TrainRow], tmp_path: Path, config: GanTrainConfig) -> None:
-    provenance = Provenance(name="mine", clip_hash="c1", data="Our own photos", photos=10, notes=["KID 12.3"])
+    provenance = Provenance(
+        name="mine", clip=TextIdentity("c1", "t1"), data="Our own photos", photos=10, notes=["KID 12.3"]
+    )
     result = _train(rows, tmp_path / "w", config, provenance=provenance)
     card = (result.bundle / "CARD.md").read_text("utf-8")
     assert "# mine" in card and "Our own photos; 10 photos" in card and "- KID 12.3" in card
     assert "32 images seen" in card and "catalog-gen train gan" in card
     with pytest.raises(BundleError):
-        load_drawer(str(result.bundle), "another")
+        load_drawer(str(result.bundle), TextIdentity("another", "t2"))
 
 
 def test_an_unreadable_photo_is_left_out_and_texts_stay_with_theirs(
@@ -169,7 +172,7 @@ def test_a_checkpoint_of_other_settings_is_refused(
     with pytest.raises(UsageError, match="other products, other words or another CLIP"):
         _train(rows[::-1], tmp_path / "w", short, resume=True)
     with pytest.raises(UsageError, match="other products, other words or another CLIP"):
-        _train(rows, tmp_path / "w", short, resume=True, provenance=Provenance(clip_hash="another"))
+        _train(rows, tmp_path / "w", short, resume=True, provenance=Provenance(clip=TextIdentity("another")))
     with pytest.raises(CatalogGenError, match="10 photos, and there are 9"):
         _train(rows[:9], tmp_path / "w", short, resume=True)
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from catalog_gen.bundles import save_bundle
+from catalog_gen.clip.text_identity import TextIdentity
 from catalog_gen.errors import BundleError, CatalogGenError, UsageError
 from catalog_gen.gan.config import GeneratorConfig
 from catalog_gen.gan.generator import Generator
@@ -23,7 +24,7 @@ from tests.gan.conftest import TINY, tiny_generator, unit_rows
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_alone_or_among_others_the_same_bits(gan_bundle: Path, precision: str) -> None:
-    drawer = load_drawer(str(gan_bundle), "c1", precision=precision)  # type: ignore[arg-type]
+    drawer = load_drawer(str(gan_bundle), TextIdentity("c1"), precision=precision)  # type: ignore[arg-type]
     text, seeds = unit_rows(101), np.arange(101, dtype=np.int64) * 7919
     together = drawer.draw(text, seeds)
     assert together.dtype == torch.uint8 and together.shape == (101, 3, 16, 16)
@@ -208,8 +209,8 @@ def test_wrong_shapes_and_numbers_are_refused(gan_bundle: Path) -> None:
 
 def test_another_clip_is_refused(gan_bundle: Path) -> None:
     with pytest.raises(BundleError, match="trained on the CLIP c1 and the words come from c2"):
-        load_drawer(str(gan_bundle), "c2")
-    assert load_drawer(str(gan_bundle), "c1").text_dim == 6
+        load_drawer(str(gan_bundle), TextIdentity("c2"))
+    assert load_drawer(str(gan_bundle), TextIdentity("c1")).text_dim == 6
 
 
 def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:

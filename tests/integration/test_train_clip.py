@@ -22,6 +22,7 @@ from catalog_gen.clip import data
 from catalog_gen.training.history import read_history
 
 SMALL = ["image_size=32", "score_size=32", "draft_size=16", "embed_dim=16", "context_length=8", "watch.log_every=1"]
+SMALL += ["last_stages.stages=0"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -68,6 +69,22 @@ def test_the_best_epoch_becomes_the_bundle(
     assert [line["kind"] for line in read_history(work / "metrics.jsonl")] == ["loss", "loss", "measure"]
     for made in ("curves.png", "data.png", "tensorboard/events.*", "sheets/00000016.png", "wandb/offline-run-*"):
         assert list(work.glob(made)), made
+
+
+def test_from_a_bundle_its_words_rest(shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments(shop, tmp_path, "--epochs", "1")) == 0
+    start = load_bundle(str(tmp_path / "bundle"), "clip")
+    more = ["--from", str(start.path), "--out", str(tmp_path / "next"), "--work-dir", str(tmp_path / "next-work")]
+    capsys.readouterr()
+    assert run(["train", "clip", "--data", str(shop), *more, "--set", "last_stages.epochs=1"]) == 0
+    bundle = load_bundle(str(tmp_path / "next"), "clip")
+    assert (bundle.config["text_of"], bundle.config["text_hash"]) == (start.hash, start.config["text_hash"])
+    assert bundle.config["held_out_rule"] == start.config["held_out_rule"] and bundle.config["embed_dim"] == 16
+    kept = bundle.config["training"]["kept_epoch"]
+    said = "epoch 1, which measured best" if kept else "what it started from: nothing was better"
+    assert f"the bundle is {said}: photo_r1 " in capsys.readouterr().out
+    assert run(["train", "clip", "--data", str(shop), *more, "--epochs", "3"]) == 64
+    assert "epochs is the bundle's own" in capsys.readouterr().err
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,9 +176,13 @@ def test_wrong_settings_are_named(
 def test_two_kinds_of_training_do_not_share_a_work_folder(
     shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for kind, theirs in (("clip", "checkpoint.pt"), ("gan", "clip-checkpoint.pt")):
-        work = tmp_path / kind
-        work.mkdir()
+    for kind, theirs in (
+        ("clip", "checkpoint.pt"),
+        ("gan", "clip-checkpoint.pt"),
+        ("gan", "clip-stages-checkpoint.pt"),
+    ):
+        work = tmp_path / kind / theirs
+        work.mkdir(parents=True)
         (work / theirs).touch()
         paths = ["--data", str(shop), "--out", str(tmp_path / "bundle"), "--work-dir", str(work)]
         assert run(["train", kind, *paths]) == 64

@@ -14,6 +14,7 @@ from shop_folder import photo, write_feed, write_shop
 from catalog_gen.cli import run
 from catalog_gen.config import Settings, load_settings
 from catalog_gen.errors import ConfigError, UsageError
+from catalog_gen.pipeline.clip_training import ClipRequest
 from catalog_gen.pipeline.gan_request import GanRequest, Trained
 from catalog_gen.pipeline.training_data import DataChoices
 from catalog_gen.pipeline.training_source import training_rows, training_source
@@ -140,8 +141,8 @@ def test_every_data_flag_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     def note(chosen: Settings, database: Any, where: Any, options: Mapping[str, Any], data: DataChoices) -> None:
         seen.update(settings=chosen, rows=training_rows(chosen, database, where), options=options, data=data)
 
-    def clip(chosen: Settings, database: Any, where: Any, out: Path, work: Path, *rest: Any) -> tuple[str, int]:
-        note(chosen, database, where, *rest)
+    def clip(chosen: Settings, database: Any, request: ClipRequest, data: DataChoices) -> tuple[str, int]:
+        note(chosen, database, request.where, request.given, data)
         return "done", 0
 
     def gan(chosen: Settings, database: Any, request: GanRequest, data: DataChoices) -> Trained:
