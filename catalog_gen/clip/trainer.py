@@ -62,7 +62,7 @@ class Learning(Protocol):
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
 
 
-Learner = TypeVar("Learner", bound=Learning)
+Taught = TypeVar("Taught", bound=Learning)
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,10 @@ class Phase:
     epochs: int = 0
     goes_on: bool = False
 
+    @property
+    def name(self) -> str:
+        return "CLIP, last stages" if self.goes_on else "CLIP"
+
 
 @dataclass(frozen=True)
 class Exam:
@@ -92,10 +96,10 @@ class Exam:
 
 
 @dataclass
-class Trainer(Generic[Learner]):
+class Trainer(Generic[Taught]):
     """The learner, what it is measured on, where its checkpoints go, and how far it has come."""
 
-    learner: Learner
+    learner: Taught
     rows: Sequence[TrainRow]
     exam: Exam
     work_dir: Path
@@ -137,7 +141,7 @@ class Trainer(Generic[Learner]):
         with (
             stop_on_interrupt() as interrupted,
             Watch(self.work_dir, about, resume_at=resume_at) as self.watch,
-            tqdm(total=learner.total_steps, initial=self.step, desc="CLIP") as bar,
+            tqdm(total=learner.total_steps, initial=self.step, desc=self.phase.name) as bar,
         ):
             if self.phase.goes_on and self.measures and not self.best:
                 self._measure()
