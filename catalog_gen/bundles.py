@@ -110,14 +110,33 @@ def save_bundle(
             target.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
         files = {file.relative_to(part).as_posix(): _sha256(file) for file in sorted(part.rglob("*")) if file.is_file()}
         manifest = {"format": FORMAT, "kind": kind, "name": name, "config": dict(config), "files": files}
-        text = json.dumps(manifest, indent=2, ensure_ascii=False, sort_keys=True, allow_nan=False)
-        (part / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        _write_manifest(part, manifest)
         for entry in (part, *part.rglob("*")):  # temporary folders and safetensors' files are the owner's alone
             entry.chmod(0o755 if entry.is_dir() else 0o644)
         _replace_folder(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return load_bundle(str(folder), kind)
+
+
+def replace_card(bundle: Bundle, card: str) -> None:
+    """Put another card into the bundle's folder; model and hash stay. Whoever reads finds the old one or the new one.
+
+    Raises BundleError when the folder is not the bundle any more.
+    """
+    folder = bundle.path
+    if load_bundle(str(folder), bundle.kind).hash != bundle.hash:
+        raise BundleError("another bundle is here by now", where=str(folder))
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        shutil.copytree(folder, part, dirs_exist_ok=True)
+        (part / CARD).write_text(card, encoding="utf-8")
+        manifest = _read_manifest(part)
+        manifest["files"][CARD] = _sha256(part / CARD)
+        _write_manifest(part, manifest)
+        _replace_folder(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def check_place(folder: Path) -> None:
@@ -186,6 +205,11 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         if not isinstance(digest, str):
             raise BundleError(f"has no usable hash for {name}", where=str(file), hint="Copy the bundle again.")
     return dict(manifest)
+
+
+def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    text = json.dumps(manifest, indent=2, ensure_ascii=False, sort_keys=True, allow_nan=False)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
 def _check_file(folder: Path, name: str, expected: str) -> None:

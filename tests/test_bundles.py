@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from catalog_gen import bundles
-from catalog_gen.bundles import Bundle, load_bundle, load_into, read_weights, save_bundle
+from catalog_gen.bundles import Bundle, load_bundle, load_into, read_weights, replace_card, save_bundle
 from catalog_gen.errors import BundleError
 
 
@@ -182,3 +182,15 @@ def test_every_bundle_that_ships_is_whole() -> None:
         kind = json.loads((bundles.SHIPPED / name / "bundle.json").read_text(encoding="utf-8"))["kind"]
         bundle = load_bundle(name, kind)
         assert bundle.name == name and read_weights(bundle)
+
+
+def test_a_card_can_be_replaced(tmp_path: Path) -> None:
+    saved = save(tmp_path / "one")
+    replace_card(saved, "# another card\n")
+    assert load_bundle(str(tmp_path / "one"), "clip") == saved, "its hashes are whole, and the model is the same"
+    assert (tmp_path / "one" / "CARD.md").read_text("utf-8") == "# another card\n"
+    assert (tmp_path / "one" / "text" / "config.json").read_bytes() == b"{}"
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
+    save(tmp_path / "one", value=0.75)
+    with pytest.raises(BundleError, match="another bundle is here by now"):
+        replace_card(saved, "# late")

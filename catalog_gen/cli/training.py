@@ -103,6 +103,9 @@ def train_gan(
     search: Annotated[int, typer.Option(min=0, help="Try this many settings, each trained in short.")] = 0,
     sampler: Annotated[str | None, typer.Option(help="How a search chooses: bayesian (the default) or grid.")] = None,
     space: Annotated[Path | None, typer.Option(help="TOML with the settings that a search tries.")] = None,
+    note: Annotated[
+        list[str] | None, typer.Option(help="A line for the bundle's card: what was tried, what it did; repeatable.")
+    ] = None,
     wandb: WandbFlag = None,
     config: ConfigFlag = None,
     database: DatabaseFlag = None,
@@ -120,6 +123,7 @@ def train_gan(
     flags = {"images": images, "minutes": minutes, "batch_size": batch, "seed": seed, "fit": fit, "watch.wandb": wandb}
     if space is not None and not search:
         raise UsageError("there is no search to try it", where="--space", hint="Add --search N.")
+    notes = _notes(note or [], search)
     given = merge(flags, set_ or [])
     with training_source(settings, data, work_dir, style) as source:
         request = GanRequest(
@@ -133,12 +137,22 @@ def train_gan(
             trials=search,
             sampler=_sampler(sampler, search),
             space=space,
+            notes=notes,
         )
         choices = DataChoices(drop_duplicates, check_data, source.unusable)
         trained = train_gan_on_rows(source.settings, source.database, request, choices)
     if trained.text:
         typer.echo(trained.text)
     raise typer.Exit(trained.exit_code)
+
+
+def _notes(given: list[str], trials: int) -> tuple[str, ...]:
+    notes = tuple(" ".join(note.split()) for note in given)
+    if not all(notes):
+        raise UsageError("a note says nothing", where="--note")
+    if notes and trials:
+        raise UsageError("a search writes no bundle", where="--note", hint="Give it to the training that comes after.")
+    return notes
 
 
 def _sampler(name: str | None, trials: int) -> Literal["bayesian", "grid"]:

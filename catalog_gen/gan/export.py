@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +14,14 @@ import numpy.typing as npt
 import torch
 from pydantic import BaseModel
 
-from catalog_gen.bundles import Bundle, save_bundle
+from catalog_gen.bundles import CARD, Bundle, load_bundle, replace_card, save_bundle
 from catalog_gen.clip.text_identity import UNKNOWN, TextIdentity
 from catalog_gen.gan.categories import KEY as CATEGORIES
 from catalog_gen.gan.config import GanTrainConfig
 from catalog_gen.gan.generator import Generator
+from catalog_gen.gan.movement import MOVED, NOTES, how_it_moved, tried, with_section
 from catalog_gen.gan.norms import ModulatedNorm
+from catalog_gen.training.history import Line
 from catalog_gen.training_data import HeldOut
 
 if TYPE_CHECKING:
@@ -41,13 +43,22 @@ class Provenance:
     held_out: int = 0  # products that training never saw
     rule: HeldOut | None = None  # which they are, by their skus
     categories: Mapping[str, int] = field(default_factory=dict)  # photos by category; empty: the rows have none
-    notes: list[str] = field(default_factory=list)  # what was tried, how it was evaluated: one line of markdown each
+    origin: str = ""  # the bundle that it started from; empty: from nothing
+    notes: Sequence[str] = ()  # what was tried, and what it did: one line of markdown each
 
 
 def export_bundle(
-    average: Generator, run: Run, out: Path, provenance: Provenance, measured: Mapping[str, float]
+    average: Generator,
+    run: Run,
+    out: Path,
+    provenance: Provenance,
+    measured: Mapping[str, float],
+    history: Sequence[Line] = (),
 ) -> Bundle:
-    """Write the averaged generator to the bundle folder `out` (float16) and return the bundle."""
+    """Write the averaged generator to the bundle folder `out` (float16) and return the bundle.
+
+    history: of the training so far, as `read_history` returns it; the card shows it.
+    """
     config = run.config
     generator = settle_norms(copy.deepcopy(average), run.texts, config.seed)
     rule = {} if provenance.rule is None else {"held_out_rule": asdict(provenance.rule)}
@@ -68,8 +79,25 @@ def export_bundle(
             **categories,
         },
         weights=generator.state_dict(),
-        card=card(run, provenance, measured),
+        card=_with_news(card(run, provenance, measured), history, provenance.notes, run.images_seen),
     )
+
+
+def update_card(out: Path, history: Sequence[Line], notes: Sequence[str]) -> None:
+    """Tell in the card of the bundle at `out` what was measured after it was made, and the notes where there are any.
+
+    The model and its hash stay. Raises BundleError when there is no whole bundle.
+    """
+    bundle = load_bundle(str(out), "gan")
+    old = (out / CARD).read_text("utf-8")
+    new = _with_news(old, history, notes, int(bundle.config["images_seen"]))
+    if new != old:
+        replace_card(bundle, new)
+
+
+def _with_news(text: str, history: Sequence[Line], notes: Sequence[str], bundle_at: int) -> str:
+    moved = with_section(text, MOVED, how_it_moved(history, bundle_at))
+    return with_section(moved, NOTES, tried(notes))
 
 
 @torch.no_grad()
@@ -104,9 +132,9 @@ def card(run: Run, provenance: Provenance, measured: Mapping[str, float]) -> str
     """Return the bundle's CARD.md."""
     config = run.config
     shape = config.generator
-    figures = [f"{name} {value:.4g}" for name, value in measured.items()]
-    notes = [*([f"While training, on held-out products: {', '.join(figures)}"] if figures else []), *provenance.notes]
-    measured_lines = "".join(f"- {note}\n" for note in notes or ["Not evaluated yet."])
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in measured.items())
+    said = f"While training, on held-out products: {figures}" if figures else "Not evaluated yet."
+    origin = f"\n- Started from the bundle {provenance.origin}." if provenance.origin else ""
     return f"""# {provenance.name}
 
 A text-conditioned GAN: the CLIP embedding of a product's words and a seed in, a picture of
@@ -117,12 +145,13 @@ A text-conditioned GAN: the CLIP embedding of a product's words and a seed in, a
 Held-out products were never shown.{_kinds(provenance.categories)}
 
 ## Recipe
-{recipe(config)}
+{recipe(config)}{origin}
 - {run.images_seen:,} images seen in {run.seconds / 3600:.1f} hours on `{config.device}`
   ({os.cpu_count()} CPU cores in the machine).
 
 ## Measured
-{measured_lines}
+- {said}
+
 ## Limits
 Every picture is invented: a draft for internal use, never the main image of a live listing. Small text, logos, faces,
 hands and rare kinds of product come out wrong. What it draws is what its photos were: studio shots on white.

@@ -25,11 +25,12 @@ from catalog_gen.gan.checkpoint import BEST, CHECKPOINT, best_run, load_checkpoi
 from catalog_gen.gan.config import GanTrainConfig
 from catalog_gen.gan.context import Ending, GanTrainResult, Measure, TrainContext
 from catalog_gen.gan.distributed import agree, in_turn, world
-from catalog_gen.gan.export import Provenance, export_bundle, settle_norms
+from catalog_gen.gan.export import Provenance, export_bundle, settle_norms, update_card
 from catalog_gen.gan.players import build_players
 from catalog_gen.gan.run import Floats, Run, check_shares, data_key
 from catalog_gen.gan.sheet import Sheet, write_sheet
 from catalog_gen.training.alarm import Alarm
+from catalog_gen.training.history import METRICS, Line, read_history
 from catalog_gen.training.watch import Watch, Watched
 from catalog_gen.training_data import TrainRow, load_photos
 
@@ -90,6 +91,7 @@ def train_gan(
         run.calibrate()
     trainer = Trainer(run, out, work_dir, provenance, context)
     if trainer.done:
+        trainer.tell()
         return trainer.result("finished", already=True)
     with trainer.watched():
         ending = trainer.end(trainer.go())
@@ -207,8 +209,14 @@ class Trainer:
             ending = "alarm"
         if ending != "alarm" and self.run.step:
             self.save()
+        self.tell()
         agree(0)
         return ending
+
+    def tell(self) -> None:
+        """Bring the bundle's card up to date: what was measured after the best, and notes that were given since."""
+        if self.leads and self.published and self.out.exists():
+            update_card(self.out, self._history(), self.provenance.notes)
 
     def save(self) -> None:
         """Write the checkpoint, and the bundle where nothing better than the last step is known.
@@ -320,5 +328,8 @@ class Trainer:
         self.rollbacks += 1
 
     def _export(self, run: Run, measured: Mapping[str, float]) -> None:
-        export_bundle(run.players.average, run, self.out, self.provenance, measured)
+        export_bundle(run.players.average, run, self.out, self.provenance, measured, self._history())
         self.published = str(self.out.absolute())
+
+    def _history(self) -> list[Line]:
+        return read_history(self.work_dir / METRICS)

@@ -31,6 +31,7 @@ class GanRequest:
     trials: int = 0  # above 0: a search of that many
     sampler: Literal["bayesian", "grid"] = "bayesian"
     space: Path | None = None
+    notes: tuple[str, ...] = ()  # for the bundle's card, a line each
 
 
 @dataclass(frozen=True)

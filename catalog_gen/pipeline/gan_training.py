@@ -211,7 +211,8 @@ def _lessons(
         held_out=len(found.held_out),
         rule=found.rule,
         categories=with_earlier(count_categories(row.category for row in found.train), start),
-        notes=_notes(start, request.grow),
+        origin=_origin(start, request.grow),
+        notes=request.notes,
     )
     return Lessons(found.train, embeddings, provenance, context)
 
@@ -225,11 +226,10 @@ def _initial(start: Bundle | None, grow: int, texts: npt.NDArray[np.float32]) ->
     return grown_weights(weights, shape, grow, texts) if grow else weights
 
 
-def _notes(start: Bundle | None, grow: int) -> list[str]:
+def _origin(start: Bundle | None, grow: int) -> str:
     if start is None:
-        return []
-    grown = f", grown to {grow} px" if grow else ""
-    return [f"Started from the bundle {start.name}@{start.hash[:12]}{grown}"]
+        return ""
+    return f"{start.name}@{start.hash[:12]}" + (f", grown to {grow} px" if grow else "")
 
 
 def monitor(config: GanTrainConfig, found: TrainingData, clip: ClipModel, work_dir: Path) -> Measure | None:
