@@ -22,7 +22,7 @@ from catalog_gen.cli.options import (
 
 
 def evaluate(
-    out: Annotated[Path, typer.Option(help="Folder for evaluation.json, .md and .png.")] = Path("evaluation"),
+    out: Annotated[Path, typer.Option(help="Folder for the figures and the sheets.")] = Path("evaluation"),
     gan: Annotated[str | None, typer.Option(help="Generator's bundle. Default: the configured one.")] = None,
     pictures: Annotated[
         Path | None, typer.Option(help="Score these instead: a folder of SKU.png, or of any pictures.")
@@ -41,6 +41,7 @@ def evaluate(
     view: Annotated[int | None, typer.Option(min=16, help="Size in px to judge at. Default: the generator's.")] = None,
     inception: Annotated[bool, typer.Option("--inception", help="Inception FID as well.")] = False,
     compare: Annotated[Path | None, typer.Option(help="An earlier evaluation.json to set beside.")] = None,
+    cell: Annotated[int, typer.Option(min=32, max=1024, help="Px of a picture's side on the sheets.")] = 160,
     work_dir: Annotated[
         Path | None, typer.Option(help="Caches; a training's may be shared. Default: OUT/cache.")
     ] = None,
@@ -67,6 +68,7 @@ def evaluate(
         inception=inception,
         compare=compare,
         work_dir=work_dir,
+        cell=cell,
     )
     with training_source(settings, data, request.cache, style) as source:
         typer.echo(measure(source.settings, source.database, request).describe())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from catalog_gen.training.curves import DIRECTION
 from catalog_gen.training.history import Line
 
 MOVED, NOTES, LIMITS = "How it moved", "What was tried", "Limits"
@@ -27,10 +28,12 @@ def how_it_moved(lines: Sequence[Line], bundle_at: int) -> str:
     images = [int(line["images"]) for line in measures]
     keep = images.index(bundle_at) if bundle_at in images else len(images) - 1
     rows = [_row(measures[place], names, bold=images[place] == bundle_at) for place in pick(len(measures), keep)]
-    head = f"| images seen | {' | '.join(_SHOWN.get(name, (name,))[0] for name in names)} |"
+    head = f"| images seen | {' | '.join(_title(name) for name in names)} |"
+    lower = ", ".join(_title(name) for name in names if DIRECTION.get(name) == "lower")
     events = [f"- At {line['images']:,} images: {line['text']}." for line in lines if line["kind"] == "note"]
     some = f"{len(rows)} of {len(images)} measurements" if len(rows) < len(images) else "All measurements"
     told = f"{some} on held-out products while it trained, by a network that no training used; in bold: the bundle."
+    told += f"\nLower is better: {lower}." if lower else ""
     table = "\n".join([head, "| ---: " * (len(names) + 1) + "|", *rows])
     return "\n\n".join([told, table, *(["\n".join(events)] if events else [])])
 
@@ -70,6 +73,10 @@ def _row(line: Line, names: Sequence[str], *, bold: bool) -> str:
     mark = "**" if bold else ""
     cells = [f"{mark}{cell}{mark}" for cell in (f"{line['images']:,}", *_cells(line, names))]
     return f"| {' | '.join(cells)} |"
+
+
+def _title(name: str) -> str:
+    return _SHOWN[name][0] if name in _SHOWN else name
 
 
 def _cells(line: Line, names: Sequence[str]) -> list[str]:

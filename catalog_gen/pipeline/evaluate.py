@@ -7,6 +7,7 @@ the generator was trained on.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from catalog_gen.bundles import load_bundle
+from catalog_gen.bundles import Bundle, load_bundle
 from catalog_gen.catalog.database import Database
 from catalog_gen.catalog.model import Where
 from catalog_gen.clip.model import ClipModel, load_clip
@@ -29,23 +30,26 @@ from catalog_gen.pipeline.evaluated import (
     Pixels,
     Side,
     SplitRequest,
-    at_size,
+    delivered,
     draw_again,
     draw_rows,
     load_sides,
     mean_picture,
     read_folder,
+    shown,
 )
-from catalog_gen.pipeline.models import choose_device
+from catalog_gen.pipeline.evaluation_sheets import Looked, write_sheets
+from catalog_gen.pipeline.models import choose_device, configured_upscaler
+from catalog_gen.quality.comparison import Compared, Sides, compare
 from catalog_gen.quality.distances import inception_distance
 from catalog_gen.quality.estimate import Estimate
 from catalog_gen.quality.evaluation import (
     FEWEST_PICTURES,
+    NO_UPSCALER,
     Asked,
     Judged,
     Reference,
     learn,
-    measure,
     notes,
     set_beside,
     table_rows,
@@ -53,8 +57,10 @@ from catalog_gen.quality.evaluation import (
 )
 from catalog_gen.quality.lite1 import Lite1Features, cached_features
 from catalog_gen.quality.neighbours import unit
-from catalog_gen.report.evaluation import Strip, table, write_evaluation
+from catalog_gen.quality.words import clip_similarity
+from catalog_gen.report.evaluation import CATEGORIES_CSV, Strip, name_of, table, write_evaluation
 from catalog_gen.training_data import TrainRow, pick_varied
+from catalog_gen.upscale.upscaler import Upscaler
 
 FORMAT = 1
 VARIETY_PROMPTS, VARIETY_DRAWS = 200, 4
@@ -66,6 +72,7 @@ class EvaluateRequest:
     """What to evaluate. view: px at which pictures and photos are judged; None: the generator's own size.
 
     pictures: a folder made by anything else; None: the configured generator draws. compare: an earlier evaluation.json.
+    cell: px of a picture's side on the sheets.
     """
 
     out: Path
@@ -78,6 +85,7 @@ class EvaluateRequest:
     inception: bool = False
     compare: Path | None = None
     work_dir: Path | None = None
+    cell: int = 160
 
     @property
     def cache(self) -> Path:
@@ -91,10 +99,12 @@ class Evaluation:
 
     document: dict[str, Any]
     out: Path
+    more: Sequence[str] = ()  # files beside evaluation.json, .md and .png
 
     def describe(self) -> str:
         """Return the table as text for a terminal."""
-        return f"{table(self.document)}\n\n{self.out}: evaluation.json, evaluation.md, evaluation.png"
+        files = ["evaluation.json", "evaluation.md", "evaluation.png", *self.more]
+        return f"{table(self.document)}\n\n{self.out}: {', '.join(files)}"
 
 
 @dataclass(frozen=True)
@@ -117,7 +127,7 @@ class _Judges:
 
 
 def evaluate(settings: Settings, database: Database, request: EvaluateRequest) -> Evaluation:
-    """Measure pictures on held-out rows; write evaluation.json, .md and .png to `request.out`.
+    """Measure pictures on held-out rows; write evaluation.json, .md and .png, a CSV and sheets to `request.out`.
 
     Raises UsageError when there are too few rows or pictures, BundleError when a model or the judge's weights are not
     there, Unavailable when an optional package is not.
@@ -129,6 +139,7 @@ def evaluate(settings: Settings, database: Database, request: EvaluateRequest) -
     clip = load_clip(settings.clip.model, device, pretrained=settings.clip.pretrained or None)
     judges = _Judges(network, clip, request.cache)
     view = request.view or int(bundle.config["generator"]["image_size"])
+    upscaler = None if request.pictures else configured_upscaler(settings.upscale)
     wanted = SplitRequest(request.where, request.held_out, view, judges.cache)
     train, held, rule = load_sides(settings, database, bundle, wanted)
 
@@ -136,28 +147,24 @@ def evaluate(settings: Settings, database: Database, request: EvaluateRequest) -
     how = Drawing(request.candidates, settings.gan.truncation)
     drawn = _pictures(request, drawer, clip, held, view, how)
     rows = [held.rows[place] for place in drawn.places]
-    pictures, photos = judges.see(at_size(drawn.pixels, view)), judges.see(held.photos[drawn.places])
+    pictures = judges.see(delivered(drawn.pixels, upscaler, view))
+    photos = judges.see(held.photos[drawn.places])
+    mean = _repeat(judges.see(mean_picture(train.photos)), len(rows))
     reference = judges.learn(train, held, len(rows))
     asked = _asked(rows, clip)
-    asked_of_pictures = asked if drawn.named else None
 
-    figures = measure(pictures, reference, asked_of_pictures)
-    real = measure(photos, reference, asked)
-    mean = measure(_repeat(judges.see(mean_picture(train.photos)), len(rows)), reference, asked)
-    remarks = notes(reference, asked_of_pictures, len(rows), network.dim)
+    training = Counter(row.category for row in train.rows)
+    found = compare(Sides(pictures, photos, mean, drawn.named), reference, asked, training)
+    remarks = notes(reference, asked if drawn.named else None, len(rows), network.dim)
     if drawer is not None:
         some = rows[:: max(1, len(rows) // VARIETY_PROMPTS)][:VARIETY_PROMPTS]
         again = draw_again(drawer, clip, some, replace(how, candidates=VARIETY_DRAWS))
-        figures |= _variety(network(at_size(again, view)), some, train, reference)
-        real["variety"], mean["variety"] = _exactly(1.0), _exactly(0.0)  # it is the real photos' that it is a share of
+        found.add_variety(_variety(network(delivered(again, upscaler, view)), some, train, reference))
     if request.inception:
-        remarks += _add_inception(figures, real, pictures.pixels, photos.pixels, train.photos)
+        remarks += _add_inception(found, pictures.pixels, photos.pixels, train.photos)
     document = {
         "format": FORMAT,
-        "name": bundle.name if drawer else str(request.pictures),
-        "hash": bundle.hash if drawer else "",
-        "candidates": how.candidates if drawer else None,
-        "truncation": how.truncation if drawer else None,
+        **(_folder(request.pictures) if request.pictures else _drawn_by(bundle, how, upscaler)),
         "rows": len(rows),
         "view": view,
         "held_out_rule": str(rule),
@@ -166,13 +173,38 @@ def evaluate(settings: Settings, database: Database, request: EvaluateRequest) -
         "reference_photos": len(reference.sample),
         "features": network.name,
         "clip": {"name": clip.name, "hash": clip.hash},
-        "metrics": table_rows(figures, real, mean, network.dim),
+        "metrics": table_rows(found.pictures, found.photos, found.mean, network.dim),
+        "categories": found.categories,
         "notes": remarks,
     }
     if earlier is not None:
         set_beside(document, earlier, network.dim)
     write_evaluation(request.out, document, _strip(rows, photos.pixels, pictures.pixels, drawn.named))
-    return Evaluation(document, request.out)
+    more = [CATEGORIES_CSV] if found.categories else []
+    if drawn.named:
+        likeness = clip_similarity(pictures.vectors, asked.texts)
+
+        def large(chosen: Sequence[int]) -> Pixels:
+            return shown(drawn, chosen, upscaler, request.cell)
+
+        looked = Looked(name_of(document), rows, likeness, large, training)
+        more += write_sheets(request.out, looked, request.cell)
+    return Evaluation(document, request.out, more)
+
+
+def _drawn_by(bundle: Bundle, how: Drawing, upscaler: Upscaler | None) -> dict[str, Any]:
+    """Return what a document says of what was evaluated."""
+    return {
+        "name": bundle.name,
+        "hash": bundle.hash,
+        "candidates": how.candidates,
+        "truncation": how.truncation,
+        "upscaler": f"{upscaler.name}@{upscaler.hash}" if upscaler else NO_UPSCALER,
+    }
+
+
+def _folder(pictures: Path) -> dict[str, Any]:
+    return {"name": str(pictures), "hash": "", "candidates": None, "truncation": None, "upscaler": NO_UPSCALER}
 
 
 def _read_earlier(file: Path | None) -> dict[str, Any] | None:
@@ -218,25 +250,18 @@ def _repeat(one: Judged, count: int) -> Judged:
     return Judged(np.repeat(one.pixels, count, 0), np.repeat(one.features, count, 0), np.repeat(one.vectors, count, 0))
 
 
-def _exactly(value: float) -> Estimate:
-    return Estimate(value, 0, value, value, 0.0)
-
-
-def _variety(features: Floats, rows: Sequence[TrainRow], train: Side, reference: Reference) -> dict[str, Estimate]:
+def _variety(features: Floats, rows: Sequence[TrainRow], train: Side, reference: Reference) -> Estimate | None:
     """features: (B * VARIETY_DRAWS, D), of the rows' pictures one row after the other."""
     drawn = unit(features).reshape(len(rows), VARIETY_DRAWS, -1)
-    found = variety(drawn, [row.category for row in rows], reference.train, [row.category for row in train.rows])
-    return {"variety": found} if found else {}
+    return variety(drawn, [row.category for row in rows], reference.train, [row.category for row in train.rows])
 
 
-def _add_inception(
-    figures: dict[str, Estimate], real: dict[str, Estimate], pictures: Pixels, photos: Pixels, train: Pixels
-) -> list[str]:
+def _add_inception(found: Compared, pictures: Pixels, photos: Pixels, train: Pixels) -> list[str]:
     """Add the Inception FID to both columns, or return the line that says why there is none."""
     sample = train[:: max(1, len(train) // len(pictures))][: len(pictures)]
     try:
-        figures["inception_fid"] = Estimate(inception_distance(pictures, sample), len(pictures))
-        real["inception_fid"] = Estimate(inception_distance(photos, sample), len(photos))
+        found.pictures["inception_fid"] = Estimate(inception_distance(pictures, sample), len(pictures))
+        found.photos["inception_fid"] = Estimate(inception_distance(photos, sample), len(photos))
     except Unavailable as error:
         return [str(error)]
     return []

@@ -26,6 +26,7 @@ from catalog_gen.pipeline.training_source import training_rows
 from catalog_gen.pipeline.work import derive_seed, text_hash
 from catalog_gen.quality.evaluation import FEWEST_PICTURES
 from catalog_gen.training_data import HeldOut, TrainRow, load_photos, split_by
+from catalog_gen.upscale.upscaler import Upscaler
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ MOST_TRAINING = 50_000  # photos that are looked at; their features are 256 MB
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 SEEDED_BY = "evaluation"  # in the place of the model's hash: every generator gets the same noise
 _ROWS = 256  # drawn at once
+_ENLARGED = 64  # held at their full size at once
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,13 @@ class Drawn:
     """Pictures (N, S, S, 3), and the place of each one's row on the held-out side.
 
     named: whether the pictures were made from those rows' words; if not, the rows only say which photos to compare to.
+    files: where the pictures came from, of a folder's.
     """
 
     pixels: Pixels
     places: list[int]
     named: bool
+    files: Sequence[Path] = ()
 
 
 @dataclass(frozen=True)
@@ -153,11 +157,31 @@ def read_folder(folder: Path, rows: Sequence[TrainRow], size: int, count: int) -
         log.warning("measuring on %d of %d pictures: there are no more held-out photos", len(rows), len(files))
     usable = named or list(range(len(files)))
     chosen = [usable[place] for place in _some(len(usable), min(count, len(rows)))]
+    pixels = _read([files[index] for index in chosen], size)
+    found = [places[index] for index in chosen] if named else _some(len(rows), len(chosen))
+    return Drawn(pixels, found, bool(named), [files[index] for index in chosen])
+
+
+def _read(files: Sequence[Path], size: int) -> Pixels:
     try:
-        pixels = np.stack([np.asarray(letterbox(open_photo(files[index]), size)) for index in chosen])
+        return np.stack([np.asarray(letterbox(open_photo(file), size)) for file in files])
     except PhotoError as error:
         raise UsageError(error.what, where=error.where, hint="Take the file away.") from error
-    return Drawn(pixels, [places[index] for index in chosen] if named else _some(len(rows), len(chosen)), bool(named))
+
+
+def delivered(pixels: Pixels, upscaler: Upscaler | None, size: int) -> Pixels:
+    """Return drawn pictures (N, S, S, 3) as the job delivers them, seen at `size` px: (N, size, size, 3)."""
+    if upscaler is None or not len(pixels):
+        return at_size(pixels, size)
+    starts = range(0, len(pixels), _ENLARGED)  # not all at once: a thousand of 512 px are 800 MB
+    return np.concatenate([at_size(upscaler.enlarge(pixels[at : at + _ENLARGED]), size) for at in starts])
+
+
+def shown(drawn: Drawn, chosen: Sequence[int], upscaler: Upscaler | None, size: int) -> Pixels:
+    """Return the chosen pictures (K, size, size, 3) for people to look at; of a folder, as large as its files are."""
+    if drawn.files:
+        return _read([drawn.files[place] for place in chosen], size)
+    return delivered(drawn.pixels[list(chosen)], upscaler, size)
 
 
 def at_size(pixels: Pixels, size: int) -> Pixels:

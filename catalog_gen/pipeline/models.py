@@ -69,7 +69,7 @@ def load_models(settings: Settings) -> Models:
     streams = one_thread_a_batch() if device == "cpu" else 1
     clip = load_clip(settings.clip.model, device, pretrained=settings.clip.pretrained or None)
     drawer = load_drawer(gan.model, clip.text, device, gan.precision, gan.batch or None)
-    upscaler = _load_upscaler(settings.upscale)
+    upscaler = configured_upscaler(settings.upscale)
     threshold = settings.gate.min_similarity
     if threshold is None:
         threshold = clip.threshold
@@ -80,7 +80,8 @@ def load_models(settings: Settings) -> Models:
     return Models(clip, drawer, threshold, streams, settings.gate.min_photos, upscaler)
 
 
-def _load_upscaler(config: UpscaleConfig) -> Upscaler | None:
+def configured_upscaler(config: UpscaleConfig) -> Upscaler | None:
+    """Return the upscaler, ready to run; None when no bundle is named. Raises as `load_models`."""
     if not config.model:
         return None
     device = choose_device(config.device, "upscale.device")

@@ -14,7 +14,8 @@ from catalog_gen.catalog.model import RunRecord
 from catalog_gen.catalog.source import open_source
 from catalog_gen.config import Settings
 from catalog_gen.errors import RowError, UsageError
-from catalog_gen.report.contact_sheet import SheetItem, write_contact_sheet, write_montage
+from catalog_gen.report.contact_sheet import SheetItem, write_contact_sheet
+from catalog_gen.report.montage import write_montage
 from catalog_gen.storage import open_storage
 
 log = logging.getLogger(__name__)

@@ -48,6 +48,21 @@ def average(values: npt.ArrayLike, of: Literal["mean", "median"] = "mean", seed:
     return Estimate(float(statistic(given)), len(given), float(low), float(high), float(np.std(drawn)))
 
 
+def ratio(hits: npt.ArrayLike, others: npt.ArrayLike, seed: int = 0) -> Estimate | None:
+    """Return the mean of `hits` (N,) as a share of that of `others` (N,), of the same N rows; None when theirs is 0.
+
+    The interval is a bootstrap's over the rows, both sides of a row drawn together.
+    """
+    above, below = np.asarray(hits, dtype=np.float64), np.asarray(others, dtype=np.float64)
+    if not below.any():
+        return None
+    rng = np.random.default_rng(seed)
+    chosen = [rng.integers(0, len(below), len(below)) for _ in range(RESAMPLES)]
+    drawn = [float(above[rows].mean() / below[rows].mean()) for rows in chosen if below[rows].any()]
+    low, high = np.percentile(drawn, (2.5, 97.5))
+    return Estimate(float(above.mean() / below.mean()), len(below), float(low), float(high), float(np.std(drawn)))
+
+
 def spread(mean: float, error: float, count: int) -> Estimate:
     """Return an estimate from a mean and its standard error, with the normal interval."""
     return Estimate(mean, count, mean - Z * error, mean + Z * error, error)

@@ -29,13 +29,16 @@ from catalog_gen.quality.neighbours import (
     within_prompt,
 )
 from catalog_gen.quality.probes import FEWEST, Probe, fit_probe, with_colours
+from catalog_gen.quality.readings import Readings
 from catalog_gen.quality.words import CHOICES, clip_similarity, r_precision
 
 Floats = npt.NDArray[np.float32]
 
 # Of a document, for its figures to compare:
-ALIKE = ("rows", "view", "candidates", "truncation", "held_out_rule", "training_photos", "features")
+ALIKE = ("rows", "view", "candidates", "truncation", "upscaler", "held_out_rule", "training_photos", "features")
 UNSAID = "unsaid"  # by an earlier version's document
+NO_UPSCALER = "none"
+_ONCE = {"upscaler": NO_UPSCALER}  # what documents of before did not need to say
 FEWEST_PICTURES = 2 * DENSITY_K + 2  # below, not even the neighbourhoods mean anything
 
 
@@ -59,7 +62,9 @@ COLUMNS = (
     Column("density", f"density (k={DENSITY_K})", "up"),
     Column("coverage", f"coverage (k={DENSITY_K})", "up"),
     Column("kind", "kind read off it", "up"),
+    Column("kind_share", "kind (photos = 1)", "up"),
     Column("colour", "colour read off it", "up"),
+    Column("colour_share", "colour (photos = 1)", "up"),
     Column("clip", "CLIP similarity *", "up"),
     Column("r_precision", "R-precision *", "up"),
     Column("variety", "variety within a prompt", "up"),
@@ -134,6 +139,26 @@ def measure(pictures: Judged, reference: Reference, asked: Asked | None) -> dict
         found["copy_ratio"] = average(away / usual, of="median")
     if asked is not None:
         found |= _words(pictures, reference, asked)
+    return found
+
+
+def read_off(pictures: Judged, reference: Reference, asked: Asked) -> Readings:
+    """Return for "kind" and "colour" (N,): 1 where the probe reads it off the picture, 0 where not.
+
+    NaN where the probe does not know what was asked for; without a probe the name is left out.
+    """
+    found: Readings = {}
+    if reference.kind is not None:
+        found["kind"] = _hits(reference.kind, pictures.features, asked.kinds)
+    if reference.colour is not None:
+        coloured = with_colours(pictures.features, pictures.pixels)
+        found["colour"] = _hits(reference.colour, coloured, asked.colours)
+    return found
+
+
+def _hits(probe: Probe, features: Floats, labels: Sequence[str]) -> npt.NDArray[np.float64]:
+    found = np.full(len(labels), np.nan)
+    found[probe.knows(labels)] = probe.reads(features, labels)
     return found
 
 
@@ -223,7 +248,7 @@ def set_beside(document: dict[str, Any], earlier: dict[str, Any], dim: int) -> N
         if row["pictures"] and then:
             row["change"] = verdict(columns[row["name"]], Estimate(**row["pictures"]), Estimate(**then), dim)
     document["earlier"] = {"name": earlier["name"], "hash": earlier["hash"]}
-    unlike = [(name, document[name], earlier.get(name, UNSAID)) for name in ALIKE]
+    unlike = [(name, document[name], earlier.get(name, _ONCE.get(name, UNSAID))) for name in ALIKE]
     unlike = [(name, here, there) for name, here, there in unlike if here != there]
     if unlike:
         said = ", ".join(f"{name} {here} here and {there} there" for name, here, there in unlike)
@@ -234,10 +259,5 @@ def _words(pictures: Judged, reference: Reference, asked: Asked) -> dict[str, Es
     found = {"clip": average(clip_similarity(pictures.vectors, asked.texts))}
     if len(set(asked.prompts)) > 1:
         found["r_precision"] = share(r_precision(pictures.vectors, asked.texts, asked.prompts))
-    readings = []
-    if reference.kind is not None:
-        readings.append(("kind", reference.kind.reads(pictures.features, asked.kinds)))
-    if reference.colour is not None:
-        coloured = with_colours(pictures.features, pictures.pixels)
-        readings.append(("colour", reference.colour.reads(coloured, asked.colours)))
-    return found | {name: share(hits) for name, hits in readings if len(hits)}
+    known = {name: hits[~np.isnan(hits)] for name, hits in read_off(pictures, reference, asked).items()}
+    return found | {name: share(hits) for name, hits in known.items() if len(hits)}

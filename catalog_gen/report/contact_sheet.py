@@ -10,11 +10,9 @@ import base64
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
-from PIL import Image, ImageDraw, UnidentifiedImageError
-
+from catalog_gen.report.montage import open_picture
 from catalog_gen.report.page import escape, own_file, policy, replacing
 
 THUMBNAIL = 256  # pixels; a larger picture is scaled down, so that a thousand of them stay a page that opens
@@ -58,38 +56,6 @@ def write_contact_sheet(
             file.write(_card(item).encode("utf-8", "replace"))
         file.write(b"" if category is None else b"</ol></section>\n")
         file.write(_tail().encode())
-    return out
-
-
-def write_montage(
-    items: Iterable[SheetItem], out: Path, *, columns: int = 10, limit: int = 100, cell: int = 128
-) -> Path:
-    """Write the first `limit` pictures as one PNG, `cell` pixels each, and return its path: for a README or a log.
-
-    A picture that needs review has an amber edge, a failed or rejected one a red edge. Raises Unavailable when it
-    cannot be written, ValueError when there is no item at all.
-    """
-    chosen = list(islice(items, limit))
-    if not chosen:
-        raise ValueError("a montage needs at least one picture")
-    gap = 6
-    columns = min(columns, len(chosen))
-    rows = -(-len(chosen) // columns)
-    step = cell + gap
-    sheet = Image.new("RGB", (columns * step + gap, rows * step + gap), (236, 236, 232))
-    draw = ImageDraw.Draw(sheet)
-    edges = {"needs_review": (214, 138, 20), "failed": (190, 40, 30), "rejected": (190, 40, 30)}
-    for index, item in enumerate(chosen):
-        left, top = gap + index % columns * step, gap + index // columns * step
-        picture = _open(item.image)
-        if picture is None:
-            draw.rectangle((left, top, left + cell - 1, top + cell - 1), fill=(210, 210, 205))
-        else:
-            sheet.paste(picture.convert("RGB").resize((cell, cell), Image.Resampling.LANCZOS), (left, top))
-        if item.state in edges:
-            draw.rectangle((left - 3, top - 3, left + cell + 2, top + cell + 2), outline=edges[item.state], width=3)
-    with replacing(out) as file:
-        sheet.save(file, "PNG")
     return out
 
 
@@ -144,7 +110,7 @@ def _tail() -> str:
 
 def _data_uri(image: bytes) -> str:
     """The picture as a data URI, scaled down if it is large; "" when it cannot be read."""
-    opened = _open(image)
+    opened = open_picture(image)
     if opened is None:
         return ""
     media_type = next((name for magic, name in _MAGIC.items() if image.startswith(magic)), "")
@@ -156,12 +122,3 @@ def _data_uri(image: bytes) -> str:
         small.save(buffer, "WEBP", quality=85, xmp=xmp)
         image, media_type = buffer.getvalue(), "image/webp"
     return f"data:{media_type};base64,{base64.b64encode(image).decode()}"
-
-
-def _open(image: bytes) -> Image.Image | None:
-    try:
-        opened = Image.open(io.BytesIO(image))
-        opened.load()
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError, EOFError):
-        return None  # shown as "No picture": the sheet is where damage should be seen, not what it should stop
-    return opened

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog_gen.errors import Unavailable
+from catalog_gen.report.night_tables import safe_cell
 from catalog_gen.report.tables import aligned
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ Document = Mapping[str, Any]
 Pixels = npt.NDArray[np.uint8]
 
 NOTHING = "-"
+CATEGORIES_CSV = "categories.csv"
 BETTER = {"up": "higher", "down": "lower", "one": "near 1"}
 INK, DRAWN, REAL, MEAN, EARLIER = "#222222", "#2f6db3", "#5b8c5a", "#c9c3b8", "#9db8d6"
 MEAN_LABEL = "mean picture"
@@ -58,19 +61,25 @@ def markdown(document: Document) -> str:
 
 def headline(document: Document) -> str:
     """Return in a line what was measured on what."""
-    name = f"{document['name']} ({document['hash'][:12]})" if document["hash"] else document["name"]
     each = document["candidates"]
     how = "" if each is None else ", one picture each" if each == 1 else f", best of {each} by CLIP"
     truncation = document.get("truncation", 1.0)
     how += f", truncation {truncation:g}" if truncation not in (None, 1.0) else ""
     return (
-        f"{name}: {document['rows']:,} held-out rows{how}, seen at {document['view']} px;"
+        f"{name_of(document)}: {document['rows']:,} held-out rows{how}, seen at {document['view']} px;"
         f" {document['training_photos']:,} training photos; {document['features']}"
     )
 
 
+def name_of(document: Document) -> str:
+    """Return what was measured: the bundle, and the upscaler where there is one; or the folder."""
+    name = f"{document['name']} ({document['hash'][:12]})" if document["hash"] else str(document["name"])
+    label, _, digest = str(document.get("upscaler", "")).rpartition("@")
+    return f"{name} enlarged by {label} ({digest[:12]})" if label else name
+
+
 def write_evaluation(out: Path, document: Document, strip: Strip) -> None:
-    """Write evaluation.json, evaluation.md and evaluation.png to the folder `out`.
+    """Write evaluation.json, evaluation.md and evaluation.png to the folder `out`, and categories.csv if there are any.
 
     Raises Unavailable when matplotlib is not installed.
     """
@@ -79,6 +88,16 @@ def write_evaluation(out: Path, document: Document, strip: Strip) -> None:
     (out / "evaluation.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     (out / "evaluation.md").write_text(markdown(document), encoding="utf-8")
     figure.savefig(out / "evaluation.png", dpi=110, facecolor="white")
+    if document.get("categories"):
+        write_categories(out / CATEGORIES_CSV, document["categories"])
+
+
+def write_categories(out: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write what was read off pictures and photos of each category as CSV (RFC 4180); what is not known is empty."""
+    with out.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(rows[0])
+        writer.writerows([safe_cell("" if value is None else value) for value in row.values()] for row in rows)
 
 
 def draw_evaluation(document: Document, strip: Strip) -> Figure:

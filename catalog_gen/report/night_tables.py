@@ -97,7 +97,7 @@ def picture_json(picture: Picture) -> dict[str, Any]:
 def _cells(row: Row, picture: Picture | None) -> list[Any]:
     cells: list[Any] = [row.sku, row.title, row.category, row.outcome, row.reason]
     if picture is None:
-        return [_safe(cell) for cell in cells] + [""] * (len(COLUMNS) - len(cells))
+        return [safe_cell(cell) for cell in cells] + [""] * (len(COLUMNS) - len(cells))
     p, near = picture, picture.nearest
     cells += [p.id, p.kind, p.style, p.variant, p.state, p.live, p.version, p.reason, p.doubt, p.prompt]
     cells += [p.scores.get(name, "") for name in _SCORES]
@@ -106,10 +106,11 @@ def _cells(row: Row, picture: Picture | None) -> list[Any]:
     cells += [p.seed, p.attempt, p.candidates, "; ".join(f"{label} {value}" for label, value in p.made_with)]
     cells += [near.sku, near.by, "" if near.bits is None else near.bits] if near else ["", "", ""]
     cells += [p.uri, p.sha256, p.bytes, p.width, p.height, p.format, p.created_at, p.source_asset, p.source_uri]
-    return [_safe(cell) for cell in cells]
+    return [safe_cell(cell) for cell in cells]
 
 
-def _safe(cell: Any) -> Any:
+def safe_cell(cell: Any) -> Any:
+    """Return the cell, with an apostrophe before text that a spreadsheet would take for a formula."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 

@@ -32,7 +32,7 @@ def test_every_figure_has_its_column_and_the_bundle_s_line_is_bold() -> None:
     ]
     assert how_it_moved(lines, 20000) == (
         "All measurements on held-out products while it trained, by a network that no training used; in bold: the "
-        "bundle.\n\n"
+        "bundle.\nLower is better: KID x1000, FD, memorised.\n\n"
         "| images seen | KID x1000 | precision | coverage | variety | FD | memorised |\n"
         "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
         "| 1,000 | 51.2 | 0.800 | 0.700 | 0.400 | 1,234.6 | 0.000 |\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import csv
 import importlib
 import json
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ from quality.studio import SHAPES, studio_photo
 COLOURS = {"red": (180, 30, 40), "blue": (30, 60, 150), "green": (20, 110, 60)}
 ROWS, HELD_OUT = 100, 20
 UNCONDITIONAL = {"fd", "kid", "precision", "recall", "density", "coverage", "memorised", "copy_ratio"}
-ALL = UNCONDITIONAL | {"kind", "colour", "clip", "r_precision", "variety"}
+ALL = UNCONDITIONAL | {"kind", "kind_share", "colour", "colour_share", "clip", "r_precision", "variety"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -88,6 +89,7 @@ def test_every_flag_reaches_what_it_names(tmp_path: Path, monkeypatch: pytest.Mo
         f"--data {tmp_path}/shop --map sku=id --map title=words --map category=kind "
         f"--out {tmp_path}/o --gan my-gan --pictures {tmp_path}/p --rows 7 --where colour=red --candidates 3 "
         f"--truncation 0.4 --held-out 9 --view 32 --inception --compare {tmp_path}/e.json --work-dir {tmp_path}/w "
+        "--cell 48 "
         "--verbose"
     )
     assert run(["evaluate", *flags.split(), *where]) == 0
@@ -105,6 +107,7 @@ def test_every_flag_reaches_what_it_names(tmp_path: Path, monkeypatch: pytest.Mo
         inception=True,
         compare=tmp_path / "e.json",
         work_dir=tmp_path / "w",
+        cell=48,
     )
 
 
@@ -130,6 +133,21 @@ def test_a_generator_is_measured_between_its_bounds(
     assert markdown.count("\n| ") == len(ALL) + 2
     with Image.open(tmp_path / "first" / "evaluation.png") as picture:
         assert picture.width > 1000 and np.asarray(picture).std() > 5
+
+    assert found["kind_share"]["pictures"]["value"] == pytest.approx(
+        found["kind"]["pictures"]["value"] / found["kind"]["real"]["value"]
+    )
+    with (tmp_path / "first" / "categories.csv").open(newline="", encoding="utf-8") as file:
+        categories = {row["category"]: row for row in csv.DictReader(file)}
+    assert set(categories) == set(SHAPES[:2])
+    assert sum(int(row["rows"]) for row in categories.values()) == 20
+    assert sum(int(row["training_photos"]) for row in categories.values()) == 80
+    read = sum(float(row["kind_pictures"]) * int(row["rows"]) for row in categories.values()) / 20
+    assert read == pytest.approx(found["kind"]["pictures"]["value"], abs=1e-3)
+    assert said.endswith("evaluation.png, categories.csv, held-out.png, categories.png, worst.png\n")
+    for name in ("held-out", "categories", "worst"):
+        with Image.open(tmp_path / "first" / f"{name}.png") as sheet:
+            assert sheet.width == 10 * (160 + 14) + 14 and np.asarray(sheet).std() > 5
 
     again = ["--compare", str(tmp_path / "first" / "evaluation.json")]
     assert evaluate(shop, tmp_path / "second", *again) == 0
@@ -166,6 +184,7 @@ def test_photos_in_a_folder_measure_as_photos(shop: Path, tmp_path: Path, capsys
     found = figures(tmp_path / "unnamed")
     assert {name for name, row in found.items() if row["pictures"]} == UNCONDITIONAL
     assert "not named by held-out skus" in capsys.readouterr().out
+    assert not (tmp_path / "unnamed" / "held-out.png").exists(), "nobody knows their words"
 
 
 def test_a_folder_is_measured_as_the_catalogue_that_it_would_be(shop: Path, tmp_path: Path) -> None:

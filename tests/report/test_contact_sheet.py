@@ -17,7 +17,8 @@ from PIL import Image
 from catalog_gen.encode import ImageFormat, encode_image
 from catalog_gen.errors import Unavailable
 from catalog_gen.provenance import Provenance, build_xmp, read_provenance
-from catalog_gen.report.contact_sheet import THUMBNAIL, SheetItem, write_contact_sheet, write_montage
+from catalog_gen.report.contact_sheet import THUMBNAIL, SheetItem, write_contact_sheet
+from catalog_gen.report.montage import write_montage
 
 
 def image(value: int = 90, image_format: ImageFormat = "webp", size: int = 64) -> bytes:
