@@ -144,4 +144,5 @@ def _moved(trained: Trained) -> str:
     before = trained.start.config.get("metrics", {}) if trained.start else {}
     both = [name for name in MOVED if name in before and name in trained.metrics]
     moved = [f"{name} {before[name]} to {trained.metrics[name]}" for name in both]
-    return f"\nWhat the last phase moved: {', '.join(moved)}.\n" if moved else ""
+    lines = "\n".join(f"- {line}" for line in moved)
+    return f"\nWhat the last phase moved:\n\n{lines}\n" if moved else ""
