@@ -31,7 +31,7 @@ FORMAT = 1
 MANIFEST = "bundle.json"
 CARD = "CARD.md"
 WEIGHTS = "weights.safetensors"
-KINDS = ("clip", "gan", "matte", "style", "translate", "upscale")
+KINDS = ("clip", "features", "gan", "matte", "style", "translate", "upscale")
 SHIPPED = Path(__file__).parent / "weights"
 
 

@@ -1,6 +1,6 @@
 """The frozen networks whose features style is measured in, and partial convolution to measure it in a scene alone.
 
-`lite0` is the EfficientNet-Lite0 trunk of the shipped product CLIP: it needs no network and no further package.
+`lite0` is EfficientNet-Lite0 as ImageNet left it, and ships: it needs no network and no further package.
 Features of such nets peak in a few channels, and Gram matrices of them carry over stains, not strokes; a softmax over
 the activations mends it (SWAG, arXiv 2104.05623). `vgg16` and `vgg19` are torchvision's, the classic choice, where
 their weights can be had.
@@ -22,7 +22,7 @@ from catalog_gen.errors import BundleError, ConfigError
 
 FeatureName = Literal["lite0", "vgg16", "vgg19"]
 FEATURES: tuple[FeatureName, ...] = ("lite0", "vgg16", "vgg19")
-CLIP_BUNDLE = "product-clip"
+LITE0_BUNDLE = "lite0"
 SCENE_ALPHA = 0.02  # a pixel with more of the product in it than this is none of the scene's
 
 TEMPERATURE = 3.0  # of SWAG's softmax: the net's activations end at 6, and undivided the few at 6 would be all it sees
@@ -234,9 +234,7 @@ def _sides(conv: Any, size: torch.Size) -> list[int]:
 def _load_lite0() -> FeatureNetwork:
     import timm
 
-    bundle = load_bundle(CLIP_BUNDLE, "clip")
-    prefix = "visual.trunk."
-    tensors = {n.removeprefix(prefix): t for n, t in read_weights(bundle).items() if n.startswith(prefix)}
+    tensors = read_weights(load_bundle(LITE0_BUNDLE, "features"))
     trunk = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0)
     trunk.load_state_dict(tensors)
     return Lite0Features(trunk, _hash("lite0", tensors))

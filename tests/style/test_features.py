@@ -74,9 +74,7 @@ def test_partial_convolution_with_all_valid_is_convolution(kernel: int, stride: 
 
 def test_lite0_is_timms_network_with_the_shipped_weights(lite0: FeatureNetwork) -> None:
     net = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0).eval()
-    tensors = read_weights(load_bundle("product-clip", "clip"))
-    prefix = "visual.trunk."
-    net.load_state_dict({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
+    net.load_state_dict(read_weights(load_bundle("lite0", "features")))
     wanted: list[Tensor] = []
     for norm in (net.blocks[0][0].bn1, net.blocks[1][1].bn2, net.blocks[2][1].bn2, net.blocks[4][2].bn2):
         norm.register_forward_hook(lambda module, inputs, output: wanted.append(output.clone()))
