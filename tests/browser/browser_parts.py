@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page, Route, expect
 
 from desk.desk_fixtures import Shop
 
@@ -40,3 +40,23 @@ def decide_all(pages: Sequence[Page]) -> None:
             page.keyboard.press("a")
     for page in pages:
         settled(page)
+
+
+def by_sku(served: Served, category: str) -> dict[str, list[tuple[str, str, str]]]:
+    """(action, reason, reviewer) of every decision on the category's products, by sku."""
+    found: dict[str, list[tuple[str, str, str]]] = {}
+    for row in served.shop.decisions():
+        if row["sku"].startswith(f"{category}-"):
+            found.setdefault(row["sku"], []).append((row["action"], row["reason"], row["reviewer"]))
+    return found
+
+
+def title(page: Page) -> Locator:
+    return page.locator("#words h1")
+
+
+def intercept(page: Page, handle: Callable[[Route], None]) -> None:
+    """Send the page's decisions to `handle`. Loads it anew: an open document's requests can slip by."""
+    page.route("**/api/decisions", handle)
+    page.reload()
+    expect(title(page)).to_be_visible()

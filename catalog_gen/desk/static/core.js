@@ -125,7 +125,7 @@ function writing(target) {
 }
 
 function pressed(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || writing(event.target)) return;
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing || writing(event.target)) return;
   if (document.querySelector("dialog[open]")) return;
   if (localStorage.getItem(KEYS_OFF) && event.key !== "?") return;
   const name = event.key === " " ? "Space" : event.key.length === 1 ? event.key.toLowerCase() : event.key;

@@ -2,17 +2,25 @@
 
 import { $ } from "./core.js";
 
-/** Open a dialog; resolves to what closed it. */
+/** Open a dialog; resolves to the value of the button that closed it, or "cancel". */
 export function opened(dialog) {
   return new Promise((resolve) => {
-    const closed = () => {
-      // Until the next frame the focus stays inside, and the next key would be taken for writing.
+    const listening = new AbortController();
+    const on = (name, listener) => dialog.addEventListener(name, listener, { signal: listening.signal });
+    const end = (value) => {
+      listening.abort();
+      dialog.close(value);
+      // The browser takes the focus out of it a frame later. The next key may come first, and is not for writing here.
       if (dialog.contains(document.activeElement)) document.activeElement.blur();
-      resolve(dialog.returnValue);
+      resolve(value);
     };
-    dialog.returnValue = "cancel";
+    on("cancel", () => end("cancel"));
+    on("submit", (event) => {
+      event.preventDefault(); // it would close the dialog, but tell so later
+      end(event.submitter.value);
+    });
+    on("close", () => dialog.open || end("cancel")); // an event may still come of the time before
     dialog.showModal();
-    dialog.addEventListener("close", closed, { once: true });
   });
 }
 
@@ -28,7 +36,7 @@ export async function askReason() {
   input.value = "";
   const choose = (reason) => {
     input.value = reason;
-    dialog.close("ok");
+    dialog.querySelector("form").requestSubmit($("reject-ok"));
   };
   const click = (event) => {
     const button = event.target.closest(".reasons button");
