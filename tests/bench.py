@@ -1,6 +1,7 @@
 """`make bench`: what the job costs beside its models, measured in one run on this machine.
 
-Every figure is images (candidates) a second over the same rows; the ratios are of this run alone.
+Every figure is images (candidates) a second over the same rows; the ratios are of this run alone. Finishing: one
+picture a row is enlarged by the upscaler and encoded with its provenance inside.
 """
 
 from __future__ import annotations
@@ -72,10 +73,10 @@ def compare(rows: int, candidates: int, threads: int) -> None:
         figures = {
             **({} if public is None else {f"{PUBLIC}, eager fp32": loops.rate(lambda _: loops.draw_public(public))}),
             "generator, eager fp32": loops.rate(loops.draw_eager),
-            "the same + encoding": loops.rate(loops.draw_eager_and_encode),
+            "the same + finishing": loops.rate(loops.draw_eager_and_finish),
             "generator, as shipped": loops.rate(loops.draw),
-            "generator + encoding": loops.rate(loops.draw_and_encode),
-            "every model + encoding": loops.rate(loops.everything),
+            "generator + finishing": loops.rate(loops.draw_and_finish),
+            "every model + finishing": loops.rate(loops.everything),
         }
         figures["the whole job"] = shop.fill().images_per_second
     job = figures["the whole job"]
@@ -139,17 +140,17 @@ class PlainLoops:
         count = len(text) * self.candidates
         return self.models.drawer.draw(np.repeat(text, self.candidates, axis=0), np.arange(first, first + count))
 
-    def draw_and_encode(self, first: int) -> None:
-        self._encode(self.draw(first), first)
+    def draw_and_finish(self, first: int) -> None:
+        self._finish(self.draw(first), first)
 
     def everything(self, first: int) -> None:
         text = self.models.clip.embed_texts(self.prompts[first : first + 64])
         pictures = self._draw(text, first)
         self.models.clip.embed_images(pictures)
-        self._encode(pictures, first)
+        self._finish(pictures, first)
 
-    def _encode(self, pictures: torch.Tensor, first: int) -> None:
-        """Enlarge and encode one picture a row, provenance inside, as the job does."""
+    def _finish(self, pictures: torch.Tensor, first: int) -> None:
+        """Finish one picture a row as the job does: enlarged, and encoded with its provenance inside."""
         storage, upscaler = self.settings.storage, self.models.upscaler
         kept = np.ascontiguousarray(pictures[:: self.candidates].numpy().transpose(0, 2, 3, 1))
         for row, rgb in enumerate(upscaler.enlarge(kept) if upscaler else kept, start=first):
@@ -170,9 +171,9 @@ class PlainLoops:
             for _ in range(64 * self.candidates // EAGER_BATCH):
                 network(torch.randn(EAGER_BATCH, PUBLIC_LATENT))
 
-    def draw_eager_and_encode(self, first: int) -> None:
+    def draw_eager_and_finish(self, first: int) -> None:
         pictures = self.draw_eager(first).add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
-        self._encode(pictures, first)
+        self._finish(pictures, first)
 
 
 def eager_generator(spec: str) -> Generator:

@@ -24,6 +24,7 @@ from catalog_gen.cli import (
     review,
     serve,
     training,
+    translation,
 )
 from catalog_gen.errors import EXIT_OK, CatalogGenError, InternalError, UsageError
 
@@ -75,8 +76,8 @@ train_app.command("gan")(training.train_gan)
 train_app.command("style")(training.train_style)
 train_app.command("matte")(training.train_matte)
 train_app.command("upscale")(training.train_upscale)
-train_app.command("pix2pix")(training.train_pix2pix)
-train_app.command("cyclegan")(training.train_cyclegan)
+train_app.command("pix2pix")(translation.train_pix2pix)
+train_app.command("cyclegan")(translation.train_cyclegan)
 
 # The parent of every error in a command line's own words. Newer Typers carry their own click, older ones import it.
 _ClickException: Any = typer.BadParameter.__mro__[2]

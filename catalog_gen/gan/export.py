@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 NORM_BATCHES = 16
 NORM_BATCH = 64
-FEW = 20  # photos of a category below which a card counts it as rare
 
 
 @dataclass(frozen=True)
@@ -164,8 +163,8 @@ hands and rare kinds of product come out wrong. What it draws is what its photos
 def _kinds(categories: Mapping[str, int]) -> str:
     if not categories:
         return ""
-    few = sum(count < FEW for count in categories.values())
-    return f" They are of {len(categories)} categories, {few} of them with fewer than {FEW} photos: see `bundle.json`."
+    fewest, most = min(categories.values()), max(categories.values())
+    return f" They are of {len(categories)} categories, {fewest:,} to {most:,} photos each: see `bundle.json`."
 
 
 _FITS = {"letterbox": "letterboxed on white", "crop": "cropped to their middle square"}

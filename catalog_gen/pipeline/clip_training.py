@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,18 +12,15 @@ from catalog_gen.catalog.database import Database
 from catalog_gen.catalog.model import Where
 from catalog_gen.config import Settings
 from catalog_gen.errors import EXIT_OK, EXIT_PARTIAL, UsageError
-from catalog_gen.pipeline.held_out import derived_rule, stated_rule
+from catalog_gen.pipeline.held_out import rule_before
 from catalog_gen.pipeline.signals import TRAINING, Stopped, StopRequest, stop_on_signals
 from catalog_gen.pipeline.training_data import DataChoices, DataPlan, prepare_data, unprepared
 from catalog_gen.pipeline.training_source import keep_apart, training_rows
 from catalog_gen.training.settings import apply as with_settings
-from catalog_gen.training_data import HeldOut
 
 if TYPE_CHECKING:
     from catalog_gen.clip.config import ClipTrainConfig
     from catalog_gen.clip.train import ClipTrainResult
-
-log = logging.getLogger(__name__)
 
 AS_IT_IS = DataChoices()
 TOLD = ("photo_r1", "photo_r10", "photo_median_rank", "photo_mrr", "score_r10", "held_out")
@@ -66,7 +62,7 @@ def train_clip_on_catalogue(
     with stop_on_signals(stop, wording=TRAINING):
         try:
             with stop.at_once():
-                rule = _rule_before(settings, database, start) if start else None
+                rule = rule_before(settings, database, start)
                 rows = training_rows(settings, database, request.where)
                 found = prepare_data(rows, replace(plan, rule=rule), data)
             if data.check_only:
@@ -101,17 +97,6 @@ def _config(request: ClipRequest, start: Bundle | None) -> ClipTrainConfig:
     if resting:
         raise UsageError(f"{resting[0]} is the bundle's own", where=str(start.path), hint="Leave it out.")
     return config_of(start, with_settings(ClipTrainConfig(name=request.out.name), given))
-
-
-def _rule_before(settings: Settings, database: Database, start: Bundle) -> HeldOut:
-    """Return which rows the bundle that a training starts from was not shown."""
-    rule = stated_rule(start)
-    if rule is None:
-        rule = derived_rule(start, training_rows(settings, database, ()))
-        log.warning(
-            "the bundle %s does not say which rows it left out: taken for those of a training on all rows", start.name
-        )
-    return rule
 
 
 def describe(result: ClipTrainResult, out: Path, work_dir: Path, products: int) -> str:

@@ -23,6 +23,7 @@ from catalog_gen.pipeline.work import input_hash
 from catalog_gen.storage import open_storage
 
 MEASURED_CHUNKS = 3
+ENCODED = 8  # pictures whose bytes are counted
 
 
 @dataclass(frozen=True)
@@ -118,12 +119,13 @@ def _measure(settings: Settings, models: Models) -> tuple[float, float, float]:
         pictures = models.drawer.draw(text, np.arange(count), truncation)
         models.clip.embed_images(pictures)
     seconds = (time.perf_counter() - started) / (MEASURED_CHUNKS * count * models.streams)
-    sample = np.ascontiguousarray(pictures[:8].numpy().transpose(0, 2, 3, 1))
+    many = max(ENCODED, models.upscaler.chunk if models.upscaler else 0)
+    sample = np.ascontiguousarray(pictures[:many].numpy().transpose(0, 2, 3, 1))
     enlarging = 0.0
     if models.upscaler:
         models.upscaler.enlarge(sample[:1])
         started = time.perf_counter()
         sample = models.upscaler.enlarge(sample)
         enlarging = (time.perf_counter() - started) / (len(sample) * models.streams)
-    sizes = [len(encode_image(rgb, settings.storage.format, settings.storage.quality)) for rgb in sample]
+    sizes = [len(encode_image(rgb, settings.storage.format, settings.storage.quality)) for rgb in sample[:ENCODED]]
     return seconds, enlarging, sum(sizes) / len(sizes)

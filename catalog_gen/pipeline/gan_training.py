@@ -32,7 +32,7 @@ from catalog_gen.gan.train import GanTrainResult, Measure, TrainContext, train_g
 from catalog_gen.pipeline.data_report import DataReport
 from catalog_gen.pipeline.gan_request import GanRequest, Lessons, Trained
 from catalog_gen.pipeline.gan_search import search_settings, searched
-from catalog_gen.pipeline.held_out import derived_rule, stated_rule
+from catalog_gen.pipeline.held_out import rule_before
 from catalog_gen.pipeline.models import choose_device
 from catalog_gen.pipeline.signals import TRAINING, Stopped, StopRequest, stop_on_signals
 from catalog_gen.pipeline.training_data import DataChoices, DataPlan, TrainingData, prepare_data, unprepared
@@ -41,7 +41,7 @@ from catalog_gen.quality.evaluation import FEWEST_PICTURES
 from catalog_gen.quality.lite1 import Lite1Features
 from catalog_gen.quality.monitor import Monitor
 from catalog_gen.training.extras import needs
-from catalog_gen.training_data import HeldOut, load_photos, pick_varied
+from catalog_gen.training_data import load_photos, pick_varied
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def _prepare(
     config = base_config(device, request.given, start, request.grow)
     with in_turn():
         rows = training_rows(settings, database, request.where)
-        rule = _rule_before(settings, database, start)
+        rule = rule_before(settings, database, start)
         found = prepare_data(rows, replace(_plan(request, config), rule=rule), data)
     if data.check_only:
         return found.report
@@ -154,19 +154,6 @@ def _plan(request: GanRequest, config: GanTrainConfig) -> DataPlan:
         workers=config.workers,
         few_photos=FEW_PHOTOS,
     )
-
-
-def _rule_before(settings: Settings, database: Database, start: Bundle | None) -> HeldOut | None:
-    """Return which rows the bundle that a fine-tuning starts from was not shown, None when there is no such bundle."""
-    if start is None:
-        return None
-    rule = stated_rule(start)
-    if rule is None:
-        rule = derived_rule(start, training_rows(settings, database, ()))
-        log.warning(
-            "the bundle %s does not say which rows it left out: taken for those of a training on all rows", start.name
-        )
-    return rule
 
 
 def _for_clip(config: GanTrainConfig, clip: ClipModel, start: Bundle | None) -> GanTrainConfig:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 
 from catalog_gen.bundles import Bundle
+from catalog_gen.catalog.database import Database
+from catalog_gen.config import Settings
 from catalog_gen.errors import BundleError, UsageError
+from catalog_gen.pipeline.training_source import training_rows
 from catalog_gen.training_data import HeldOut, TrainRow, hold_out
+
+log = logging.getLogger(__name__)
 
 KEY = "held_out_rule"  # of a bundle's config
 HELD_OUT = 1000  # of a bundle that does not say how many rows it left out
@@ -32,6 +38,22 @@ def derived_rule(bundle: Bundle, rows: Sequence[TrainRow], count: int | None = N
     """
     seed = int(bundle.config.get("training", {}).get("seed", 0))
     return hold_out(rows, count or int(bundle.config.get("held_out", HELD_OUT)), seed)
+
+
+def rule_before(settings: Settings, database: Database, start: Bundle | None) -> HeldOut | None:
+    """Return which rows the bundle that a training starts from was not shown, None when there is no such bundle.
+
+    Where it does not say, they are derived from the whole catalogue, with a warning.
+    """
+    if start is None:
+        return None
+    rule = stated_rule(start)
+    if rule is None:
+        rule = derived_rule(start, training_rows(settings, database, ()))
+        log.warning(
+            "the bundle %s does not say which rows it left out: taken for those of a training on all rows", start.name
+        )
+    return rule
 
 
 def evaluated_rule(bundle: Bundle, rows: Sequence[TrainRow], count: int | None = None) -> HeldOut:

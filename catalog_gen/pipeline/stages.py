@@ -86,12 +86,14 @@ class FillStages(JobStages):
         return sorted(found.items())
 
     def upscale(self, batch: list[Work]) -> list[Work]:
-        """Make the kept pictures as large as they are delivered."""
-        assert self.models.upscaler is not None, "a job without an upscaler has no such stage"
-        for work in batch:
-            if not work.outcome:
-                work.picture = self.models.upscaler.enlarge(_picture(work)[None])[0]
-                work.upscaled_with = self.models.upscaler.record()
+        """Make the kept pictures as large as they are delivered, as many at once as the upscaler takes."""
+        upscaler = self.models.upscaler
+        assert upscaler is not None, "a job without an upscaler has no such stage"
+        rows = [work for work in batch if not work.outcome]
+        for start in range(0, len(rows), upscaler.chunk):
+            some = rows[start : start + upscaler.chunk]
+            for work, large in zip(some, upscaler.enlarge(np.stack([_picture(work) for work in some])), strict=True):
+                work.picture, work.upscaled_with = large, upscaler.record()
         return batch
 
     def encode(self, batch: list[Work]) -> list[Work]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -36,8 +35,6 @@ from catalog_gen.upscale.measure import FeatureJudge, Pictures, measure
 from catalog_gen.upscale.resample import resampled
 from catalog_gen.upscale.training import UpscaleTrainer
 from catalog_gen.upscale.upscaler import prepared, save_upscaler
-
-log = logging.getLogger(__name__)
 
 SHOWN = 5  # held-out photos on a sheet
 

@@ -24,7 +24,7 @@ from catalog_gen.gan.config import (
     OptimiserConfig,
     WatchConfig,
 )
-from catalog_gen.gan.export import Provenance, recipe
+from catalog_gen.gan.export import Provenance
 from catalog_gen.gan.generator import Generator
 from catalog_gen.gan.players import build_players
 from catalog_gen.gan.sampling import load_drawer
@@ -351,10 +351,3 @@ def test_collapse_takes_it_back_to_the_best_with_half_the_rate(
     lines = [json.loads(line) for line in (tmp_path / "w" / "metrics.jsonl").read_text("utf-8").splitlines()]
     notes = [line for line in lines if line["kind"] == "note"]
     assert [note["images"] for note in notes] == [16, 28]
-
-
-def test_a_card_says_what_photos_were_compared_with() -> None:
-    choice = "; the comparisons are of every second photo with the nearest of 4 pictures"
-    assert choice not in recipe(GanTrainConfig())
-    assert choice in recipe(GanTrainConfig(losses=LossConfig(best_of=4)))
-    assert choice not in recipe(GanTrainConfig(losses=LossConfig(best_of=4, layout=0, perceptual=0)))

@@ -11,7 +11,7 @@ import pytest
 
 from catalog_gen.bundles import load_bundle, read_weights
 from catalog_gen.gan.config import DiscriminatorConfig, GanTrainConfig, LossConfig, WatchConfig
-from catalog_gen.gan.export import Provenance
+from catalog_gen.gan.export import Provenance, recipe
 from catalog_gen.gan.movement import how_it_moved, pick, with_section
 from catalog_gen.gan.train import GanTrainResult, TrainContext, train_gan
 from catalog_gen.training_data import TrainRow
@@ -124,3 +124,10 @@ def test_notes_reach_the_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "a note says nothing" in capsys.readouterr().err
     assert run([*flags, "--note", "one", "--search", "2"]) == 64
     assert "a search writes no bundle" in capsys.readouterr().err and len(seen) == 1
+
+
+def test_a_card_says_what_photos_were_compared_with() -> None:
+    choice = "; the comparisons are of every second photo with the nearest of 4 pictures"
+    assert choice not in recipe(GanTrainConfig())
+    assert choice in recipe(GanTrainConfig(losses=LossConfig(best_of=4)))
+    assert choice not in recipe(GanTrainConfig(losses=LossConfig(best_of=4, layout=0, perceptual=0)))

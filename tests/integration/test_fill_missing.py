@@ -13,6 +13,8 @@ import sqlalchemy as sa
 
 from catalog_gen.catalog import runs, tables
 from catalog_gen.catalog.assets import assets_of
+from catalog_gen.catalog.database import Database
+from catalog_gen.clip.model import load_clip
 from catalog_gen.config import Settings
 from catalog_gen.errors import EXIT_OK, EXIT_PARTIAL, EXIT_SOME_FAILED, TemporaryFailure, Unavailable
 from catalog_gen.pipeline import fill_missing as job
@@ -121,6 +123,26 @@ def test_replay_draws_the_same_bytes_and_notices_a_changed_row(shop: Shop) -> No
     other = replay(shop.settings, database, "sku-00031")
     database.dispose()
     assert other.exit_code == EXIT_SOME_FAILED and other.pixel_difference and "pixels differ" in other.describe()
+
+
+def test_a_picture_of_the_clip_whose_words_these_are_can_be_replayed(shop: Shop) -> None:
+    """A CLIP took over another's text tower: a generator draws the same for both, and a third one is refused."""
+    before = load_clip(shop.settings.clip.model).text.text_of
+    assert before, "the one that ships took its text tower over"
+    shop.fill(limit=2)
+    database = shop.database()
+    drawn_with(database, "sku-00001", before)
+    result = replay(shop.settings, database, "sku-00001")
+    drawn_with(database, "sku-00000", "0" * 64)
+    with pytest.raises(Unavailable, match="made with the CLIP 0000"):
+        replay(shop.settings, database, "sku-00000")
+    database.dispose()
+    assert result.pixel_difference == 0 and result.sha256 != result.asset.sha256, "the file names the other CLIP"
+
+
+def drawn_with(database: Database, sku: str, clip_hash: str) -> None:
+    with database.transaction() as connection:
+        connection.execute(sa.update(tables.asset).where(tables.asset.c.sku == sku).values(clip_hash=clip_hash))
 
 
 def test_storage_hiccups_are_retried(shop: Shop, faulty: FaultyStorage) -> None:

@@ -12,8 +12,8 @@ from shop_folder import photo
 from catalog_gen.bundles import Bundle
 from catalog_gen.config import Settings
 from catalog_gen.errors import BundleError, UsageError
-from catalog_gen.pipeline import gan_training
-from catalog_gen.pipeline.held_out import derived_rule, evaluated_rule, stated_rule
+from catalog_gen.pipeline import held_out
+from catalog_gen.pipeline.held_out import derived_rule, evaluated_rule, rule_before, stated_rule
 from catalog_gen.pipeline.training_data import DataChoices, DataPlan, prepare_data
 from catalog_gen.training_data import HeldOut, TrainRow, hold_out, split_by
 
@@ -65,13 +65,13 @@ def test_a_fine_tuning_takes_the_rule_before_it(
         asked.append(where)
         return rows
 
-    monkeypatch.setattr(gan_training, "training_rows", all_rows)
+    monkeypatch.setattr(held_out, "training_rows", all_rows)
     database: Any = None
-    assert gan_training._rule_before(Settings(), database, None) is None
+    assert rule_before(Settings(), database, None) is None
     stated = bundle(held_out_rule={"seed": 7, "up_to": MIDDLE})
-    assert gan_training._rule_before(Settings(), database, stated) == HeldOut(7, MIDDLE) and not asked
+    assert rule_before(Settings(), database, stated) == HeldOut(7, MIDDLE) and not asked
     with caplog.at_level(logging.WARNING):
-        assert gan_training._rule_before(Settings(), database, bundle(held_out=6)) == hold_out(rows, 6)
+        assert rule_before(Settings(), database, bundle(held_out=6)) == hold_out(rows, 6)
     assert asked == [()], "all rows, whatever the fine-tuning narrows to"
     assert "does not say which rows it left out" in caplog.text
 
