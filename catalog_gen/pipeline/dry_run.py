@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import sys
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,13 +21,12 @@ from catalog_gen.config import Settings
 from catalog_gen.encode import encode_image
 from catalog_gen.pipeline.fill_missing import JOB, FillRequest
 from catalog_gen.pipeline.ladder import rungs
-from catalog_gen.pipeline.models import Models, load_models
+from catalog_gen.pipeline.models import Models, cores, load_models
 from catalog_gen.pipeline.prompting import drawn_words
 from catalog_gen.pipeline.work import input_hash
 from catalog_gen.storage import open_storage
 
-MEASURED_CHUNKS = 3
-ENCODED = 8  # pictures whose bytes are counted
+SAMPLED = 16  # rows whose words are drawn, to measure
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Estimate:
         counts = ", ".join(f"{count} {name}" for name, count in self.plan.counts.items() if count)
         lines = [
             f"would fill {self.plan.planned} rows with {self.candidates} candidates each ({counts or 'nothing to do'})",
-            f"  about {self.seconds / 60:.1f} minutes of drawing here, {self.bytes / 1e6:.1f} MB of pictures",
+            f"  about {self.seconds / 60:.1f} minutes of work here, {self.bytes / 1e6:.1f} MB of pictures",
         ]
         if self.ladder_candidates and self.plan.planned:
             lines.append(
@@ -70,6 +73,7 @@ def estimate(settings: Settings, database: Database, request: FillRequest) -> Es
     open_storage(settings.storage.url, settings.storage.options).probe()
     models = load_models(settings)
     examples: list[tuple[str, str]] = []
+    sample: list[tuple[str, str]] = []  # a heap of (hash, words): rows from all over the catalogue, always the same
     unlearnt: set[str] = set()
     wishes = pending_wishes(database)
 
@@ -80,7 +84,9 @@ def estimate(settings: Settings, database: Database, request: FillRequest) -> Es
             examples.append((product.sku, words))
         if models.unlearnt(product.category):
             unlearnt.add(product.sku)
-        return input_hash(words, (models.clip.hash, models.drawer.hash), models.upscaled_by, wish)
+        found = input_hash(words, (models.clip.hash, models.drawer.hash), models.upscaled_by, wish)
+        (heapq.heappush if len(sample) < SAMPLED else heapq.heappushpop)(sample, (found, words))
+        return found
 
     plan_request = PlanRequest(
         run_id="",
@@ -93,39 +99,71 @@ def estimate(settings: Settings, database: Database, request: FillRequest) -> Es
         show=sys.maxsize,  # every planned row, to count those of hardly known kinds
     )
     plan = claims.plan(database, source, plan_request, dry_run=True)
-    seconds, enlarging, size = _measure(settings, models)
+    cost = _measure(settings, models, [words for _, words in sample])
     candidates, more = settings.gan.candidates, sum(rung.candidates for rung in rungs(settings.gan))
     return Estimate(
         plan=plan,
         candidates=candidates,
         ladder_candidates=more,
-        seconds=plan.planned * (candidates * seconds + enlarging),
-        ladder_seconds=plan.planned * more * seconds,
-        bytes=plan.planned * size,
+        seconds=plan.planned * cost.row(candidates),
+        ladder_seconds=plan.planned * more * cost.candidate,
+        bytes=plan.planned * cost.size,
         examples=tuple(examples),
         unlearnt=len(unlearnt.intersection(plan.shown)),
         min_photos=settings.gate.min_photos,
     )
 
 
-def _measure(settings: Settings, models: Models) -> tuple[float, float, float]:
-    """Return seconds to draw and score a candidate, seconds to enlarge a picture, bytes of an encoded one."""
+@dataclass(frozen=True)
+class Cost:
+    """What a picture costs. `size` is in bytes, all else in seconds: a `candidate` drawn and scored, and a row's words,
+    enlarging and encoding. beside: encoding goes on beside the models, which have a device of their own.
+    """
+
+    candidate: float
+    words: float
+    enlarging: float
+    encoding: float
+    size: float
+    beside: bool
+
+    def row(self, candidates: int) -> float:
+        models = self.words + candidates * self.candidate + self.enlarging
+        return max(models, self.encoding) if self.beside else models + self.encoding
+
+
+def _measure(settings: Settings, models: Models, words: Sequence[str]) -> Cost:
+    """Draw and finish pictures of some rows, as many rows at once as the job does."""
+    rows = max(SAMPLED, models.upscaler.chunk if models.upscaler else 0)
+    few = list(itertools.islice(itertools.cycle(words or ["a product"]), rows))
     count = models.drawer.chunk
-    text = np.repeat(models.clip.embed_texts(["a product"]), count, axis=0)
-    truncation = settings.gan.truncation
-    models.drawer.draw(text, np.arange(count), truncation)  # the first call pays for set-up
-    started = time.perf_counter()
-    for _ in range(MEASURED_CHUNKS):
-        pictures = models.drawer.draw(text, np.arange(count), truncation)
+    truncation, storage = settings.gan.truncation, settings.storage
+    sizes: list[int] = []
+
+    def once(_: int) -> list[float]:
+        marks = [time.perf_counter()]
+        texts = models.clip.embed_texts(few)
+        marks.append(time.perf_counter())
+        pictures = models.drawer.draw(np.resize(texts, (count, texts.shape[1])), np.arange(count), truncation)
         models.clip.embed_images(pictures)
-    seconds = (time.perf_counter() - started) / (MEASURED_CHUNKS * count * models.streams)
-    many = max(ENCODED, models.upscaler.chunk if models.upscaler else 0)
-    sample = np.ascontiguousarray(pictures[:many].numpy().transpose(0, 2, 3, 1))
-    enlarging = 0.0
-    if models.upscaler:
-        models.upscaler.enlarge(sample[:1])
-        started = time.perf_counter()
-        sample = models.upscaler.enlarge(sample)
-        enlarging = (time.perf_counter() - started) / (len(sample) * models.streams)
-    sizes = [len(encode_image(rgb, settings.storage.format, settings.storage.quality)) for rgb in sample[:ENCODED]]
-    return seconds, enlarging, sum(sizes) / len(sizes)
+        marks.append(time.perf_counter())
+        kept = np.resize(pictures.numpy().transpose(0, 2, 3, 1), (rows, *pictures.shape[2:], 3))
+        large = models.upscaler.enlarge(kept) if models.upscaler else kept
+        marks.append(time.perf_counter())
+        sizes.extend(len(encode_image(rgb, storage.format, storage.quality)) for rgb in large[:SAMPLED])
+        marks.append(time.perf_counter())
+        return list(np.diff(marks) / (rows, count, rows, SAMPLED))
+
+    with ThreadPoolExecutor(models.streams) as pool:
+        list(pool.map(once, range(models.streams)))  # the first calls pay for set-up
+        embedding, drawing, enlarging, encoding = np.mean(list(pool.map(once, range(models.streams))), axis=0)
+    beside = models.drawer.device.type != "cpu"
+    at_once = cores() if beside else models.streams
+    return Cost(
+        candidate=drawing / models.streams,
+        words=embedding / models.streams,
+        enlarging=enlarging / models.streams,
+        encoding=encoding / at_once,
+        size=float(np.mean(sizes)),
+        beside=beside,
+    )
