@@ -42,6 +42,9 @@ def evaluate(
     inception: Annotated[bool, typer.Option("--inception", help="Inception FID as well.")] = False,
     compare: Annotated[Path | None, typer.Option(help="An earlier evaluation.json to set beside.")] = None,
     cell: Annotated[int, typer.Option(min=32, max=1024, help="Px of a picture's side on the sheets.")] = 160,
+    captions: Annotated[
+        bool, typer.Option("--captions/--no-captions", help="The rows' words below the pictures on the sheets.")
+    ] = True,
     work_dir: Annotated[
         Path | None, typer.Option(help="Caches; a training's may be shared. Default: OUT/cache.")
     ] = None,
@@ -69,6 +72,7 @@ def evaluate(
         compare=compare,
         work_dir=work_dir,
         cell=cell,
+        captions=captions,
     )
     with training_source(settings, data, request.cache, style) as source:
         typer.echo(measure(source.settings, source.database, request).describe())

@@ -72,7 +72,7 @@ class EvaluateRequest:
     """What to evaluate. view: px at which pictures and photos are judged; None: the generator's own size.
 
     pictures: a folder made by anything else; None: the configured generator draws. compare: an earlier evaluation.json.
-    cell: px of a picture's side on the sheets.
+    cell: px of a picture's side on the sheets. captions: whether their words stand below them.
     """
 
     out: Path
@@ -86,6 +86,7 @@ class EvaluateRequest:
     compare: Path | None = None
     work_dir: Path | None = None
     cell: int = 160
+    captions: bool = True
 
     @property
     def cache(self) -> Path:
@@ -187,7 +188,7 @@ def evaluate(settings: Settings, database: Database, request: EvaluateRequest) -
         def large(chosen: Sequence[int]) -> Pixels:
             return shown(drawn, chosen, upscaler, request.cell)
 
-        looked = Looked(name_of(document), rows, likeness, large, training)
+        looked = Looked(name_of(document), rows, likeness, large, training, request.captions)
         more += write_sheets(request.out, looked, request.cell)
     return Evaluation(document, request.out, more)
 

@@ -24,6 +24,7 @@ class Looked:
     """What was evaluated: rows, the CLIP similarity of each one's picture (N,), and how to get pictures.
 
     large: the pictures at these places (K) -> (K, S, S, 3) at the sheets' size. training: photos by category.
+    captions: whether a picture's words stand below it.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Looked:
     similarities: npt.NDArray[np.float64]
     large: Callable[[Sequence[int]], npt.NDArray[np.uint8]]
     training: Mapping[str, int]
+    captions: bool = True
 
 
 def write_sheets(out: Path, looked: Looked, cell: int) -> list[str]:
@@ -82,7 +84,7 @@ def _cells(looked: Looked, chosen: Sequence[int], notes: Sequence[str] = ()) -> 
     pictures = looked.large(chosen)
     said = notes or [""] * len(chosen)
     return [
-        Cell(Image.fromarray(picture), note=note, words=looked.rows[place].prompt)
+        Cell(Image.fromarray(picture), note=note, words=looked.rows[place].prompt if looked.captions else "")
         for place, picture, note in zip(chosen, pictures, said, strict=True)
     ]
 

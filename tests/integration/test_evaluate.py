@@ -89,7 +89,7 @@ def test_every_flag_reaches_what_it_names(tmp_path: Path, monkeypatch: pytest.Mo
         f"--data {tmp_path}/shop --map sku=id --map title=words --map category=kind "
         f"--out {tmp_path}/o --gan my-gan --pictures {tmp_path}/p --rows 7 --where colour=red --candidates 3 "
         f"--truncation 0.4 --held-out 9 --view 32 --inception --compare {tmp_path}/e.json --work-dir {tmp_path}/w "
-        "--cell 48 "
+        "--cell 48 --no-captions "
         "--verbose"
     )
     assert run(["evaluate", *flags.split(), *where]) == 0
@@ -108,6 +108,7 @@ def test_every_flag_reaches_what_it_names(tmp_path: Path, monkeypatch: pytest.Mo
         compare=tmp_path / "e.json",
         work_dir=tmp_path / "w",
         cell=48,
+        captions=False,
     )
 
 

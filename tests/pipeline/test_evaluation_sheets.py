@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -95,3 +96,11 @@ def test_a_folder_s_files_are_shown_as_large_as_they_are(tmp_path: Path) -> None
     Image.fromarray(pixels).save(tmp_path / "a.png")
     drawn = Drawn(np.zeros((1, 16, 16, 3), np.uint8), [0], True, [tmp_path / "a.png"])
     assert np.array_equal(shown(drawn, [0], None, 64)[0], pixels)
+
+
+def test_without_captions_no_word_of_the_catalogue_is_on_a_sheet() -> None:
+    silent = replace(looked(), captions=False)
+    for page in (sheets.held_out_page, sheets.categories_page, sheets.worst_page):
+        before, now = ([cell for part in page(some)[1] for cell in part.cells] for some in (looked(), silent))
+        assert all(cell.words for cell in before) and not any(cell.words for cell in now)
+        assert len(before) == len(now) and [cell.note for cell in before] == [cell.note for cell in now]
