@@ -84,8 +84,7 @@ def few_photos_reason(category: str, photos: int, needed: int) -> str:
     if not name or photos >= needed:
         return ""
     shown = name if len(name) <= MAX_NAME else name[: MAX_NAME - 1] + "…"
-    seen = f"{photos} photo{'' if photos == 1 else 's'}" if photos else "no photo"
-    return f'of its kind, "{shown}", the generator saw {seen}, and {needed} are needed'
+    return f'of its kind, "{shown}", the generator saw too few photos: {photos} of {needed}'
 
 
 def _chunk_faults(pictures: Pictures) -> list[str]:

@@ -50,14 +50,14 @@ def test_what_was_hardly_seen_goes_to_review(
     with caplog.at_level(logging.INFO):
         shop.fill()
     assert "does not say which categories" not in caplog.text
-    why = 'of its kind, "{}", the generator saw {}, and 20 are needed'
+    why = 'of its kind, "{}", the generator saw too few photos: {} of 20'
     live = shop.live()
     assert len(live) == 10
     for asset in live.values():
-        seen = {"watch": "19 photos", "handbag": "1 photo", "belt": "no photo"}.get(asset.category)
+        seen = {"watch": 19, "handbag": 1, "belt": 0}.get(asset.category)
         parts = asset.reason.split("; ") if asset.reason else []
         assert (why.format(asset.category, seen) in parts) == (seen is not None)
-        if seen:
+        if seen is not None:
             assert asset.state == "needs_review" and asset.doubt >= 0.5
             assert asset.reason_kind == ("few-photos" if len(parts) == 1 else "fault")
 

@@ -123,13 +123,13 @@ def test_a_duplicate_names_the_other_product() -> None:
 @pytest.mark.parametrize(
     ("category", "photos", "expected"),
     [
-        ("Cufflinks", 7, 'of its kind, "Cufflinks", the generator saw 7 photos, and 20 are needed'),
-        ("Cufflinks", 1, 'of its kind, "Cufflinks", the generator saw 1 photo, and 20 are needed'),
-        ("Cufflinks", 0, 'of its kind, "Cufflinks", the generator saw no photo, and 20 are needed'),
-        ("Cufflinks", 19, 'of its kind, "Cufflinks", the generator saw 19 photos, and 20 are needed'),
+        ("Cufflinks", 7, 'of its kind, "Cufflinks", the generator saw too few photos: 7 of 20'),
+        ("Cufflinks", 1, 'of its kind, "Cufflinks", the generator saw too few photos: 1 of 20'),
+        ("Cufflinks", 0, 'of its kind, "Cufflinks", the generator saw too few photos: 0 of 20'),
+        ("Cufflinks", 19, 'of its kind, "Cufflinks", the generator saw too few photos: 19 of 20'),
         ("Cufflinks", 20, ""),
         (" ", 0, ""),  # a row without a category is not asked
-        ("Men's  6\" ; big", 0, "of its kind, \"Men's 6' , big\", the generator saw no photo, and 20 are needed"),
+        ("Men's  6\" ; big", 0, "of its kind, \"Men's 6' , big\", the generator saw too few photos: 0 of 20"),
     ],
 )
 def test_a_kind_that_was_hardly_seen_is_for_review(category: str, photos: int, expected: str) -> None:

@@ -42,7 +42,8 @@ SVG = "{http://www.w3.org/2000/svg}"
         ("told apart along 14% of its outline", ["told apart along …% of its outline"]),
         ("storing: the disk is full after 3 tries", ["storing: the disk is full after … tries"]),
         ("encoding: ValueError: 'x' is no name", ["encoding: ValueError: … is no name"]),
-        ('of its kind, "Men\'s 6", the generator saw 7 photos', ["of its kind, …, the generator saw … photos"]),
+        ('of its kind, "6", the generator saw too few photos: 7 of 20',
+         ["of its kind, …, the generator saw too few photos: … of …"]),
         ("noise: no shapes; noise: no shapes", ["noise: no shapes"]),
     ],
 )  # fmt: skip
