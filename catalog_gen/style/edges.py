@@ -21,11 +21,13 @@ def edges(images: Tensor, low: float = LOW, high: float = HIGH) -> Tensor:
 
     Canny 1986 (IEEE TPAMI 8:679): blur, Sobel gradient, only its maxima across the edge, and of those only what is
     stronger than `high`, or than `low` and joined to something that is. The picture's own border is no edge.
+
+    Plain sums, no convolutions: those may round by a batch's size, and a rounding decides which of two pixels of the
+    same strength is the edge. So a picture's edges are the same whatever is beside it.
     """
-    weights = torch.tensor(_LIGHTNESS, device=images.device).view(1, 3, 1, 1)
-    grey = (images.float() * weights).sum(1, keepdim=True)
-    across, down = _sobel(_blur(grey))
-    strength = torch.hypot(across, down)
+    red, green, blue = images.float().split(1, dim=1)
+    across, down = _sobel(_blur(_LIGHTNESS[0] * red + _LIGHTNESS[1] * green + _LIGHTNESS[2] * blue))
+    strength = (across**2 + down**2).sqrt()
     thin = strength * _is_peak(strength, across, down)
     return _joined(thin >= high, thin >= low).float()
 
@@ -51,18 +53,34 @@ def agreement(found: Tensor, wanted: Tensor, tolerance: int = 1) -> float:
 
 
 def _blur(grey: Tensor) -> Tensor:
-    place = torch.arange(-_REACH, _REACH + 1, device=grey.device, dtype=grey.dtype)
-    bell = torch.exp(-(place**2) / (2 * SIGMA**2))
-    bell = bell / bell.sum()
+    bell = [math.exp(-(place**2) / (2 * SIGMA**2)) for place in range(_REACH + 1)]  # from the middle outwards
+    total = bell[0] + 2 * sum(bell[1:])
     padded = F.pad(grey, (_REACH,) * 4, mode="replicate")
-    return F.conv2d(F.conv2d(padded, bell.view(1, 1, 1, -1)), bell.view(1, 1, -1, 1))
+    for dim in (-1, -2):
+        size = padded.shape[dim] - 2 * _REACH
+        blurred = padded.narrow(dim, _REACH, size) * (bell[0] / total)
+        for place in range(1, _REACH + 1):
+            sides = padded.narrow(dim, _REACH - place, size) + padded.narrow(dim, _REACH + place, size)
+            blurred = blurred + sides * (bell[place] / total)
+        padded = blurred
+    return padded
 
 
 def _sobel(grey: Tensor) -> tuple[Tensor, Tensor]:
     """Return the change over two pixels, from left to right and downwards, smoothed across: Sobel's sums over four."""
-    slope = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]], device=grey.device, dtype=grey.dtype) / 4
     padded = F.pad(grey, (1, 1, 1, 1), mode="replicate")
-    return F.conv2d(padded, slope.view(1, 1, 3, 3)), F.conv2d(padded, slope.T.reshape(1, 1, 3, 3))
+    across, down = _change(padded, -1), _change(padded, -2)
+    return _smoothed(across, -2), _smoothed(down, -1)
+
+
+def _change(padded: Tensor, dim: int) -> Tensor:
+    size = padded.shape[dim] - 2
+    return padded.narrow(dim, 2, size) - padded.narrow(dim, 0, size)
+
+
+def _smoothed(padded: Tensor, dim: int) -> Tensor:
+    size = padded.shape[dim] - 2
+    return (padded.narrow(dim, 0, size) + padded.narrow(dim, 2, size) + 2 * padded.narrow(dim, 1, size)) / 4
 
 
 def _is_peak(strength: Tensor, across: Tensor, down: Tensor) -> Tensor:

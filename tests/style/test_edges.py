@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from catalog_gen.style.edges import agreement, edges, outline
@@ -54,6 +55,16 @@ def test_a_weak_edge_counts_only_beside_a_strong_one() -> None:
 def test_pictures_of_a_batch_are_alone() -> None:
     both = edges(torch.cat([_square(), _square(4, 12, 0.5)]))
     assert torch.equal(both[:1], edges(_square())) and torch.equal(both[1:], edges(_square(4, 12, 0.5)))
+
+
+@pytest.mark.parametrize("size", (17, 32, 64))
+def test_rounding_does_not_depend_on_the_batch_or_the_memory_layout(size: int) -> None:
+    # Hard steps of one strength everywhere: which of two equal pixels is the edge hangs on the last bit.
+    blocks = (torch.rand(8, 3, size, size, generator=torch.Generator().manual_seed(size)) > 0.5).float() * 0.7
+    found = edges(blocks)
+    assert torch.equal(edges(blocks.contiguous(memory_format=torch.channels_last)), found)
+    for number in range(8):
+        assert torch.equal(edges(blocks[number : number + 1]), found[number : number + 1])
 
 
 def test_outline_is_black_on_white() -> None:
