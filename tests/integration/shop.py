@@ -65,6 +65,7 @@ class Shop:
             "CATALOG_GEN_GAN__MODEL": self.settings.gan.model,
             "CATALOG_GEN_GAN__CANDIDATES": str(self.settings.gan.candidates),
             "CATALOG_GEN_GAN__LADDER": str(self.settings.gan.ladder),
+            "CATALOG_GEN_UPSCALE__MODEL": self.settings.upscale.model,
             "CATALOG_GEN_JOB__PAGE_ROWS": str(self.settings.job.page_rows),
         }
         command = [sys.executable, "-m", "catalog_gen", *arguments]

@@ -32,6 +32,7 @@ def test_kill_9_at_random_moments(shop: Shop, tmp_path: Path) -> None:
     """A few kills in every test run; `integration/torture.py` does it as often as you like."""
     command = [sys.executable, "-m", "integration.torture", "--kills", "4", "--rows", "900", "--longest", "2"]
     command += ["--pictures", shop.settings.storage.url, "--gan", shop.settings.gan.model]
+    command += ["--upscale", "", "--ladder", "0"]
     shop.clear()
     command += ["--database", shop.settings.database.url]
     root = Path(__file__).parents[2]

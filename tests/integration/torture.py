@@ -85,6 +85,8 @@ def main() -> None:
     parser.add_argument("--database", required=True)
     parser.add_argument("--pictures", required=True)
     parser.add_argument("--gan", required=True)
+    parser.add_argument("--upscale", default="upscale-4x", help="'' for none")
+    parser.add_argument("--ladder", type=int, default=2)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--rows", type=int, default=6000)
     parser.add_argument("--longest", type=float, default=3.0, help="seconds")
@@ -95,6 +97,8 @@ def main() -> None:
         "storage.url": str(Path(given.pictures).absolute()),
         "gan.model": given.gan,
         "gan.candidates": 1,
+        "gan.ladder": given.ladder,
+        "upscale.model": given.upscale,
         "job.page_rows": 16,
     }
     shop = Shop(load_settings(None, env={}, use_default_file=False, flags=flags))
