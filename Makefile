@@ -15,7 +15,7 @@ demo: $(VENV)/.run ## Draw pictures for the demo catalogue, offline; everything 
 
 # One thread a worker: torch in several processes would fight for the cores. A file's tests share what they set up.
 test: $(VENV)/.dev ## Run the tests (ARGS="-k import" for some)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.dev ## Check the code's style
 	$(BIN)/ruff check .
