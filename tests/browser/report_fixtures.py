@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from playwright.sync_api import Browser, Page, Request
+from playwright.sync_api import Browser, Page, Request, expect
 
 from catalog_gen.report.night_rows import Picture
 from report.night_fixtures import picture
@@ -23,8 +23,9 @@ class Opened:
 
     def tally(self) -> str:
         """Return what the bar says, once it shows: it hides until pictures are in view, and the browser tells when."""
-        self.page.wait_for_function("document.getElementById('tally').innerText !== ''")
-        return self.page.locator("#tally").inner_text()
+        tally = self.page.locator("#tally")  # wait_for_function would need eval: the page's policy forbids it
+        expect(tally).not_to_have_text("", use_inner_text=True)
+        return tally.inner_text()
 
     def shown(self) -> str:
         return self.page.locator("#shown").inner_text()
