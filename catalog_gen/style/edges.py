@@ -25,7 +25,7 @@ def edges(images: Tensor, low: float = LOW, high: float = HIGH) -> Tensor:
     Plain sums, no convolutions: those may round by a batch's size, and a rounding decides which of two pixels of the
     same strength is the edge. So a picture's edges are the same whatever is beside it.
     """
-    red, green, blue = images.float().split(1, dim=1)
+    red, green, blue = images.float().chunk(3, dim=1)
     across, down = _sobel(_blur(_LIGHTNESS[0] * red + _LIGHTNESS[1] * green + _LIGHTNESS[2] * blue))
     strength = (across**2 + down**2).sqrt()
     thin = strength * _is_peak(strength, across, down)
