@@ -12,6 +12,7 @@ from catalog_gen.config import Settings, load_settings
 from catalog_gen.gan.config import GeneratorConfig
 from catalog_gen.gan.generator import Generator
 from integration.shop import Shop
+from integration.upscaler_fixtures import write_upscaler
 
 TINY = GeneratorConfig(image_size=32, z_dim=16, text_dim=256, w_dim=32, channels=(16, 16, 8, 8))
 
@@ -26,6 +27,11 @@ def tiny_gan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = {"generator": TINY.model_dump(mode="json"), "clip_hash": load_bundle("product-clip", "clip").hash}
     save_bundle(folder, kind="gan", name="tiny", config=config, weights=network.state_dict(), card="# tiny\n")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_upscaler(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(write_upscaler(tmp_path_factory.mktemp("bundles") / "tiny-upscale"))
 
 
 @pytest.fixture

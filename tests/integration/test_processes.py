@@ -28,11 +28,11 @@ def wait_for_pictures(shop: Shop, count: int, process: subprocess.Popen[str]) ->
         time.sleep(0.05)
 
 
-def test_kill_9_at_random_moments(shop: Shop, tmp_path: Path) -> None:
+def test_kill_9_at_random_moments(shop: Shop, tiny_upscaler: Path) -> None:
     """A few kills in every test run; `integration/torture.py` does it as often as you like."""
     command = [sys.executable, "-m", "integration.torture", "--kills", "4", "--rows", "900", "--longest", "2"]
     command += ["--pictures", shop.settings.storage.url, "--gan", shop.settings.gan.model]
-    command += ["--upscale", "", "--ladder", "0"]
+    command += ["--upscale", str(tiny_upscaler), "--size", "64", "--ladder", "1"]  # killed in every stage there is
     shop.clear()
     command += ["--database", shop.settings.database.url]
     root = Path(__file__).parents[2]

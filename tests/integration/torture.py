@@ -22,7 +22,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from catalog_gen.catalog import tables
-from catalog_gen.config import load_settings
+from catalog_gen.config import Settings, load_settings
 from integration.shop import Shop
 
 
@@ -81,12 +81,14 @@ def _fork(shop: Shop) -> int:
 
 
 def main() -> None:
+    default = Settings()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--database", required=True)
     parser.add_argument("--pictures", required=True)
     parser.add_argument("--gan", required=True)
-    parser.add_argument("--upscale", default="upscale-4x", help="'' for none")
-    parser.add_argument("--ladder", type=int, default=2)
+    parser.add_argument("--upscale", default=default.upscale.model, help="'' for none")
+    parser.add_argument("--size", type=int, default=default.upscale.size, help="px that pictures are enlarged to")
+    parser.add_argument("--ladder", type=int, default=default.gan.ladder)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--rows", type=int, default=6000)
     parser.add_argument("--longest", type=float, default=3.0, help="seconds")
@@ -99,6 +101,7 @@ def main() -> None:
         "gan.candidates": 1,
         "gan.ladder": given.ladder,
         "upscale.model": given.upscale,
+        "upscale.size": given.size,
         "job.page_rows": 16,
     }
     shop = Shop(load_settings(None, env={}, use_default_file=False, flags=flags))
