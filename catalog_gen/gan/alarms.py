@@ -70,12 +70,17 @@ class Alarms:
             "take an earlier checkpoint, add photos, or augment more",
         )
 
-    def improved(self, values: Mapping[str, float]) -> bool:
-        """Return whether these are the best measures so far, and remember them if so; NaN and ties never are."""
-        if not _finite(values, BEST_BY) or (self.best is not None and values[BEST_BY] >= self.best):
+    def keeps(self, values: Mapping[str, float]) -> bool:
+        """Return whether the bundle gets the weights measured: the best so far, or any where the last ones are wanted.
+
+        The best value is remembered either way. A NaN is never kept, and a tie is no better.
+        """
+        if not _finite(values, BEST_BY):
             return False
-        self.best = float(values[BEST_BY])
-        return True
+        better = self.best is None or values[BEST_BY] < self.best
+        if better:
+            self.best = float(values[BEST_BY])
+        return better or self.config.keep == "last"
 
     def forgive(self) -> None:
         """Count losses out of bounds anew: those so far were other weights'."""

@@ -114,6 +114,7 @@ class WatchConfig(_Section):
     log_every: int = Field(25, ge=1)  # steps
     measure_every: int = Field(20_000, ge=0)  # images; 0: never, the last step is then the best
     measure_pictures: int = Field(500, ge=50)
+    keep: Literal["best", "last"] = "best"  # whose weights the bundle has: the lowest KID's, or the last measured
     on_alarm: Literal["stop", "rollback", "log"] = "stop"
     max_rollbacks: int = Field(2, ge=0)
     collapse: float = Field(0.5, gt=0, lt=1)  # variety or coverage below this share of its best so far

@@ -1,7 +1,7 @@
 """Training a generator: photos and their prompts' embeddings in, a bundle out; stoppable and resumable at any step.
 
 Read `train_gan`, then `Trainer.go`: it is the training. The bundle is the averaged generator of the checkpoint that
-measured best, where anything measures, and of the last step elsewhere.
+measured best (`watch.keep`: or was measured last), where anything measures, and of the last step elsewhere.
 """
 
 from __future__ import annotations
@@ -275,7 +275,7 @@ class Trainer:
         return self.measures and seen < self.config.images and seen // every != (seen - batch) // every
 
     def _measure(self) -> Alarm | None:
-        """Measure the averaged generator; the best so far becomes the bundle and the checkpoint to go back to."""
+        """Measure the averaged generator; what is kept becomes the bundle and the checkpoint to go back to."""
         seen = self.measured_at = self.run.images_seen
         if not self.leads or self.context.measure is None:
             return None
@@ -286,7 +286,7 @@ class Trainer:
         if self.watch is not None:
             self.watch.measured(seen, figures)
         alarm = self.alarms.check_measure(seen, figures)
-        if alarm is None and self.alarms.improved(figures):
+        if alarm is None and self.alarms.keeps(figures):
             self.best = figures
             # The checkpoint last: what it says is the best must be there, wherever a kill falls.
             save_checkpoint(self.work_dir / BEST, self.run)

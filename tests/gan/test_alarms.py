@@ -64,20 +64,20 @@ def test_memorisation() -> None:
 
 def test_the_best_is_the_lowest_kid() -> None:
     alarms = Alarms(CONFIG)
-    found = [alarms.improved({"kid": kid}) for kid in (math.nan, 0.09, 0.09, 0.1, math.nan, 0.05)]
+    found = [alarms.keeps({"kid": kid}) for kid in (math.nan, 0.09, 0.09, 0.1, math.nan, 0.05)]
     assert found == [False, True, False, False, False, True]
-    assert not alarms.improved({"variety": 1.0})
+    assert not alarms.keeps({"variety": 1.0})
     assert alarms.best == 0.05
 
 
 def test_a_resumed_training_remembers() -> None:
     before, after = Alarms(CONFIG), Alarms(CONFIG)
-    before.improved({"kid": 0.05})
+    before.keeps({"kid": 0.05})
     for step in (1, 2):
         before.check_losses(step, {"d": 1e4})
         before.check_measure(step, {"variety": 0.4})
     after.load_state_dict(json.loads(json.dumps(before.state_dict())))
-    assert not after.improved({"kid": 0.06})
+    assert not after.keeps({"kid": 0.06})
     assert after.check_losses(3, {"d": 1e4}) is not None
     assert after.check_measure(3, {"variety": 0.1}) is not None
     assert before.state_dict()["spikes"] == 2, "the saved state is the other's own"

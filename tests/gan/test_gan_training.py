@@ -222,6 +222,25 @@ def test_the_bundle_is_the_best_one_and_not_the_last(
     assert "kid 0.2" in (result.bundle / "CARD.md").read_text("utf-8")  # type: ignore[operator]
 
 
+def test_the_bundle_is_the_last_one_where_that_is_wanted(
+    rows: list[TrainRow], tmp_path: Path, config: GanTrainConfig
+) -> None:
+    config = config.model_copy(update={"watch": WatchConfig(measure_every=8, keep="last")})
+    result = _train(rows, tmp_path / "w", config, measure=_measures(0.5, 0.2, 0.4, 0.3))
+    assert result.finished and result.measured["kid"] == 0.3
+    assert load_bundle(str(result.bundle), "gan").config["images_seen"] == 32
+    assert torch.load(tmp_path / "w" / BEST, weights_only=True)["step"] == 8
+
+
+def test_measures_that_are_no_numbers_are_not_kept_even_last(
+    rows: list[TrainRow], tmp_path: Path, config: GanTrainConfig
+) -> None:
+    config = config.model_copy(update={"watch": WatchConfig(measure_every=8, keep="last")})
+    result = _train(rows, tmp_path / "w", config, measure=_measures(0.5, 0.2, 0.4, float("nan")))
+    assert result.measured["kid"] == 0.4
+    assert load_bundle(str(result.bundle), "gan").config["images_seen"] == 24
+
+
 def test_a_resumed_training_remembers_its_best(rows: list[TrainRow], tmp_path: Path, config: GanTrainConfig) -> None:
     config = config.model_copy(update={"watch": WatchConfig(measure_every=8)})
     _train(rows, tmp_path / "w", config, measure=_measures(0.1), should_stop=_after(3))
