@@ -132,7 +132,7 @@ def describe(result: GanTrainResult, request: GanRequest, photos: int) -> str:
     """Return what came of a training in a line or two."""
     seen = f"{result.images_seen:,} images on {photos:,} photos in {result.seconds / 60:.1f} minutes"
     figures = ", ".join(f"{name} {value:.4g}" for name, value in result.measured.items())
-    best = f"\n  the bundle is the best that was measured: {figures}" if figures else ""
+    best = f"\n  the bundle, on held-out products: {figures}" if figures else ""
     if result.ending == "alarm":
         kept = best or "\n  no bundle was good enough to be kept" if result.bundle is None else best
         return f"{request.out}: {seen}; stopped by an alarm\n  {result.alarm}{kept}"

@@ -81,7 +81,7 @@ def test_it_measures_on_held_out_products_and_keeps_the_best(
     assert bundle.config["measured"]["kid"] == pytest.approx(best["kid"], rel=1e-4)
     assert bundle.config["held_out"] == 14 and bundle.config["training"]["losses"]["clip"] == 0.1
     assert bundle.config["training"]["augment"]["adaptive"], "70 photos are few"
-    assert "the bundle is the best that was measured: fd " in capsys.readouterr().out
+    assert "the bundle, on held-out products: fd " in capsys.readouterr().out
     assert Image.open(tmp_path / "work-bundle" / "curves.png").width > 400
     assert list((tmp_path / "work-bundle" / "tensorboard").glob("events.out.tfevents.*"))
 
