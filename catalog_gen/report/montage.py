@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageDraw, UnidentifiedImageError
 
 from catalog_gen.errors import Unavailable
+from catalog_gen.photos import letterbox
 from catalog_gen.report.page import printable, replacing
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ ELLIPSIS = "…"
 
 @dataclass(frozen=True)
 class Cell:
-    """A picture, None where it cannot be read; an edge's colour; a note of one line, and words of two, below it."""
+    """A picture, whole, None where it cannot be read; an edge's colour; a note of one line, and words of two, below."""
 
     picture: Image.Image | None
     edge: Colour | None = None
@@ -98,8 +99,7 @@ def draw_pictures(sections: Sequence[Section], look: Look, title: str = "") -> I
         if cell.picture is None:
             draw.rectangle(box, fill=MISSING)
         else:
-            size = (look.cell, look.cell)
-            sheet.paste(cell.picture.convert("RGB").resize(size, Image.Resampling.LANCZOS), (left, top))
+            sheet.paste(letterbox(cell.picture.convert("RGB"), look.cell), (left, top))
         if cell.edge is not None:
             draw.rectangle((box[0] - 3, box[1] - 3, box[2] + 3, box[3] + 3), outline=cell.edge, width=3)
     return sheet

@@ -52,6 +52,16 @@ def test_a_page_without_words_is_a_plain_grid() -> None:
     assert (pixels[28:, 52:] == 255).all() and (pixels[:4] == 255).all(), "white ground"
 
 
+def test_a_picture_that_is_not_square_keeps_its_shape() -> None:
+    wide, tall = Image.new("RGB", (160, 90), BLUE), Image.new("RGB", (40, 50), BLUE)
+    pixels = np.asarray(draw_pictures([Section([Cell(wide), Cell(tall)])], Look(columns=2, cell=80, gap=4)))
+    is_blue = (pixels == BLUE).all(axis=2)
+    first, second = is_blue[4:84, 4:84], is_blue[4:84, 88:168]
+    assert first.any(axis=0).sum() == 80 and first.any(axis=1).sum() == 45
+    assert second.any(axis=0).sum() == 64 and second.any(axis=1).sum() == 80
+    assert first[17:62].all() and is_blue.sum() == 80 * 45 + 64 * 80
+
+
 def test_nothing_overlaps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where ink is: each line of words within its cell's width, between its picture and the next line's."""
     drawn: list[tuple[int, int, int, int]] = []
