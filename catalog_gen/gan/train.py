@@ -214,7 +214,7 @@ class Trainer:
         return ending
 
     def tell(self) -> None:
-        """Bring the bundle's card up to date: what was measured after the best, and notes that were given since."""
+        """Bring the bundle's card up to date: what was measured after its weights, and notes that were given since."""
         if self.leads and self.published and self.out.exists():
             update_card(self.out, self._history(), self.provenance.notes)
 
@@ -318,7 +318,7 @@ class Trainer:
         return answer != 3
 
     def _roll_back(self) -> None:
-        """Take both players back to the best checkpoint, with half the rates; the images seen since count as seen."""
+        """Take both players back to the bundle's checkpoint, with half the rates; images seen since stay counted."""
         players = self.run.players
         factor = players.lr_factor / 2
         players.load_state_dict(read_checkpoint(self.work_dir / BEST, self.config.device)["players"])

@@ -99,7 +99,8 @@ def draw_pictures(sections: Sequence[Section], look: Look, title: str = "") -> I
         if cell.picture is None:
             draw.rectangle(box, fill=MISSING)
         else:
-            sheet.paste(letterbox(cell.picture.convert("RGB"), look.cell), (left, top))
+            whole = letterbox(cell.picture.convert("RGB"), look.cell, fill=look.ground)
+            sheet.paste(whole, (left, top))
         if cell.edge is not None:
             draw.rectangle((box[0] - 3, box[1] - 3, box[2] + 3, box[3] + 3), outline=cell.edge, width=3)
     return sheet

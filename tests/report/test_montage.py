@@ -14,7 +14,7 @@ from catalog_gen.errors import Unavailable
 from catalog_gen.report import montage
 from catalog_gen.report.montage import Cell, Look, Section, draw_pictures, fit, load_font, write_pictures
 
-BLUE = (20, 40, 200)
+BLUE, GREY = (20, 40, 200), (236, 236, 232)
 WORDS = "Extraordinarily long words about a pair of running shoes, in navy blue and white, for men"
 
 
@@ -54,12 +54,14 @@ def test_a_page_without_words_is_a_plain_grid() -> None:
 
 def test_a_picture_that_is_not_square_keeps_its_shape() -> None:
     wide, tall = Image.new("RGB", (160, 90), BLUE), Image.new("RGB", (40, 50), BLUE)
-    pixels = np.asarray(draw_pictures([Section([Cell(wide), Cell(tall)])], Look(columns=2, cell=80, gap=4)))
+    look = Look(columns=2, cell=80, gap=4, ground=GREY)
+    pixels = np.asarray(draw_pictures([Section([Cell(wide), Cell(tall)])], look))
     is_blue = (pixels == BLUE).all(axis=2)
     first, second = is_blue[4:84, 4:84], is_blue[4:84, 88:168]
     assert first.any(axis=0).sum() == 80 and first.any(axis=1).sum() == 45
     assert second.any(axis=0).sum() == 64 and second.any(axis=1).sum() == 80
     assert first[17:62].all() and is_blue.sum() == 80 * 45 + 64 * 80
+    assert (pixels[~is_blue] == GREY).all(), "beside it the sheet's ground, and no bars"
 
 
 def test_nothing_overlaps(monkeypatch: pytest.MonkeyPatch) -> None:
